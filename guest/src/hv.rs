@@ -1,5 +1,6 @@
 //! One safe function per hypercall, and batches of them.
 #![expect(unsafe_code, reason = "turns Rust references into the addresses that calls carry")]
+#![expect(clippy::cast_possible_truncation, reason = "usize is 64 bits wide")]
 
 use hvcall::call::ClockId;
 use hvcall::{
@@ -160,6 +161,7 @@ fn slice_of(bytes: &[u8]) -> GuestSlice {
 }
 
 /// The first 64 entries of a descriptor array, as calls take it.
+#[must_use]
 pub fn array_of<T>(entries: &[T]) -> GuestArray {
     let count = (entries.len() as u64).min(hvcall::MAX_ENTRIES);
     GuestArray { address: Gva(entries.as_ptr() as u64), count }

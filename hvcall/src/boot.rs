@@ -3,7 +3,7 @@
 //! RDI holds its guest-virtual address at entry. It lies in read-only pages, never changes, and holds no secret: the guest
 //! seeds its random generator with the `entropy` call.
 
-use crate::wire::wire_struct;
+use crate::wire_struct;
 use crate::{MAX_DISKS, MAX_NICS};
 
 /// First word of [`BootInfo`]: `RINGWALL` in ASCII, little-endian.

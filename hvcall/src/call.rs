@@ -2,7 +2,7 @@
 
 use crate::{
     Events, GuestExit, Gva, MAX_CONSOLE_BYTES, MAX_DISKS, MAX_ENTRIES, MAX_ENTROPY_BYTES, MAX_NICS, Status,
-    wire::wire_struct,
+    wire_struct,
 };
 
 /// Number of a call, in the low 32 bits of RAX.

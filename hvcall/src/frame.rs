@@ -1,7 +1,7 @@
 //! Descriptors of packets.
 
 use crate::Status;
-use crate::wire::wire_struct;
+use crate::wire_struct;
 
 /// Largest frame a call carries, its Ethernet header included.
 pub const MAX_FRAME_BYTES: u32 = 65_535;

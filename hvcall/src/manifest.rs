@@ -4,7 +4,7 @@
 
 use core::fmt;
 
-use crate::wire::wire_struct;
+use crate::wire_struct;
 use crate::{ABI_VERSION, MAX_DISKS, MAX_NICS};
 
 /// Most devices of all kinds.

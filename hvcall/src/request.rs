@@ -1,6 +1,6 @@
 //! Descriptors of block I/O.
 
-use crate::wire::wire_struct;
+use crate::wire_struct;
 use crate::{DiskInfo, Status};
 
 /// Most data one request moves.

@@ -5,6 +5,9 @@
 //! [`Wire::read`]. The macro checks at compile time that the bytes written one after the other are exactly the `repr(C)`
 //! layout, so the two views cannot drift apart.
 
+#[doc(hidden)]
+pub use static_assertions::const_assert_eq;
+
 /// A value with one fixed little-endian byte form.
 pub trait Wire: Sized {
     /// Length of the byte form.
@@ -57,6 +60,7 @@ impl<T: Wire, const N: usize> Wire for [T; N] {
 }
 
 /// Defines a shared structure: `repr(C)`, integers only, with its [`Wire`] form and a check that it has no padding.
+#[macro_export]
 macro_rules! wire_struct {
     (
         $(#[$meta:meta])*
@@ -91,10 +95,6 @@ macro_rules! wire_struct {
         }
 
         // Fields written one after the other fill the repr(C) layout: no padding, so no stale byte crosses the boundary.
-        static_assertions::const_assert_eq!(
-            size_of::<$name>(),
-            <$name as $crate::wire::Wire>::SIZE_BYTES
-        );
+        $crate::wire::const_assert_eq!(size_of::<$name>(), <$name as $crate::wire::Wire>::SIZE_BYTES);
     };
 }
-pub(crate) use wire_struct;

@@ -1,1 +1,18 @@
-fn main() {}
+//! The smallest appliance: says hello, where it is and what it was given, and ends.
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+use guest::println;
+use guest::time::Instant;
+
+guest::appliance! { main: main, memory: guest::MIB }
+
+async fn main() {
+    println!("Hello from ring 3!");
+    println!("hypercall ABI version {}", guest::hvcall::ABI_VERSION);
+    println!("up for {} us", Instant::now().as_ns() / 1000);
+    for (number, argument) in guest::args().enumerate() {
+        println!("argument {number}: {argument}");
+    }
+}

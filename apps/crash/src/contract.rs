@@ -1,0 +1,80 @@
+//! Breaches of the hypercall contract, and other use of the gate than the library's.
+#![expect(unsafe_code, reason = "the crash is the purpose")]
+
+use core::arch::asm;
+
+use guest::hv;
+use guest::hvcall::{Events, Nr};
+
+unsafe extern "C" {
+    /// The gate page of the guest library.
+    fn ringwall_gate();
+}
+
+/// Makes a call with registers of the caller's choice.
+pub(crate) fn raw_call(nr: u64, arguments: [u64; 6]) -> i64 {
+    let [first, second, third, fourth, fifth, sixth] = arguments;
+    let result: i64;
+    // SAFETY: the gate changes RAX, RCX and R11, and what the call says. Which calls are made here, with what, is the purpose of this
+    // appliance: all are refused, or name memory of their own.
+    unsafe {
+        asm!(
+            "call {gate}",
+            gate = sym ringwall_gate,
+            inlateout("rax") nr => result,
+            in("rdi") first,
+            in("rsi") second,
+            in("rdx") third,
+            in("r10") fourth,
+            in("r8") fifth,
+            in("r9") sixth,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    result
+}
+
+/// Executes an OUT to the port that the port gate uses, but not in the gate.
+#[inline(never)]
+pub(crate) fn out_beside_the_gate() {
+    // SAFETY: none, the crash is the purpose. RAX names a harmless call, `clock`.
+    unsafe {
+        asm!("out 0x10, al", inout("rax") u64::from(Nr::Clock as u32) => _, in("rdi") 0, out("rcx") _, out("r11") _);
+    }
+}
+
+/// Executes AMD's hypercall instruction, but not in the gate.
+#[inline(never)]
+pub(crate) fn vmmcall_beside_the_gate() {
+    // SAFETY: none, the crash is the purpose. RAX names a harmless call, `clock`.
+    unsafe {
+        asm!("vmmcall", inout("rax") u64::from(Nr::Clock as u32) => _, in("rdi") 0, out("rcx") _, out("r11") _);
+    }
+}
+
+/// Calls the second byte of the gate.
+#[inline(never)]
+pub(crate) fn call_second_byte_of_gate() {
+    let second = (ringwall_gate as unsafe extern "C" fn() as usize).wrapping_add(1);
+    // SAFETY: none: whatever the byte and those after it are on this host is executed.
+    unsafe {
+        asm!("call {second}", second = in(reg) second, inout("rax") u64::from(Nr::Clock as u32) => _, in("rdi") 0,
+            clobber_abi("C"));
+    }
+}
+
+/// Ends with a status that does not exist.
+#[inline(never)]
+pub(crate) fn exit_with_bad_status() {
+    raw_call(u64::from(Nr::Exit as u32), [77, 0, 0, 0, 0, 0]);
+}
+
+/// Sleeps again and again, whatever the host wants.
+#[inline(never)]
+pub(crate) fn wait_for_ever() {
+    loop {
+        // Whatever it says is ignored: that is the purpose.
+        let _ = hv::wait(u64::MAX, Events::empty());
+    }
+}

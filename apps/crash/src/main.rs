@@ -1,0 +1,55 @@
+//! Breaks in the way its argument says, so that tests can see how the monitor takes it.
+//!
+//! Unlike other appliances this one is full of unsafe code, all of it wrong on purpose. Each way to break has a function of its
+//! own, never inlined, whose name a fault report must show.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod calls;
+mod contract;
+mod faults;
+mod memory;
+
+use guest::println;
+
+guest::appliance! { main: main }
+
+async fn main() -> u8 {
+    let mut arguments = guest::args();
+    let how = arguments.next().unwrap_or("help");
+    let number = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(0);
+    println!("crash: {how}");
+    match how {
+        "null" => memory::read_null(),
+        "stack" => memory::overflow_stack(),
+        "jump-data" => memory::jump_to_data(),
+        "write-text" => memory::write_to_text(),
+        "wild-jump" => memory::jump_to_nowhere(),
+        "oom" => memory::exhaust_heap(),
+        "ud2" => faults::undefined_instruction(),
+        "hlt" => faults::halt(),
+        "div0" => faults::divide_by_zero(),
+        "loop" => faults::loop_for_ever(),
+        "panic" => faults::panic_on_purpose(),
+        "out" => contract::out_beside_the_gate(),
+        "vmmcall" => contract::vmmcall_beside_the_gate(),
+        "gate2" => contract::call_second_byte_of_gate(),
+        "bad-exit" => contract::exit_with_bad_status(),
+        "exit" => return number,
+        "syscalls" => calls::try_all(),
+        "ignore-term" => contract::wait_for_ever(),
+        "term" => {
+            guest::executor::shutdown().await;
+            println!("crash: told to end");
+            return 7;
+        }
+        _ => {
+            println!("crash: no such way to break");
+            return 1;
+        }
+    }
+    println!("crash: still alive");
+    0
+}

@@ -1,0 +1,26 @@
+//! What the server needs from the machine besides a stream, so that tests can put a scripted machine in its place.
+
+use core::fmt;
+use core::future::Future;
+use core::time::Duration;
+
+/// Time, shut-down and a place for log lines.
+pub trait Host {
+    /// Monotonic time since some fixed moment.
+    fn now(&self) -> Duration;
+
+    /// Seconds since 1970-01-01 UTC. Asked at most once per second of [`Self::now`].
+    fn unix_seconds(&self) -> u64;
+
+    /// Runs `future` for at most `limit`; `None` if it was not done by then.
+    fn timeout<F: Future>(&self, limit: Duration, future: F) -> impl Future<Output = Option<F::Output>>;
+
+    /// Whether the appliance is to end.
+    fn is_closing(&self) -> bool;
+
+    /// Completes when the appliance is to end.
+    fn closing(&self) -> impl Future<Output = ()>;
+
+    /// Writes one line to the access log.
+    fn log(&self, line: fmt::Arguments<'_>);
+}

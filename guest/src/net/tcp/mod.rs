@@ -1,0 +1,73 @@
+//! TCP: listeners and streams.
+
+mod connection;
+mod halves;
+mod listener;
+mod stack;
+mod stream;
+mod table;
+
+pub use connection::Buffers;
+#[cfg(test)]
+pub(super) use connection::ConnectionId;
+pub use halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
+pub use listener::ListenOptions;
+pub(super) use stack::TcpState;
+pub use stream::TcpStream;
+
+use core::future::poll_fn;
+use core::net::SocketAddr;
+
+use super::{LocalAddress, Result, driver};
+
+/// A listening port.
+///
+/// Dropping it closes the port; connections that nobody accepted get a reset.
+#[derive(Debug)]
+pub struct TcpListener {
+    port: u16,
+}
+
+impl TcpListener {
+    /// Listens on a port, or on a port of one of our addresses, with default [`ListenOptions`].
+    ///
+    /// # Errors
+    /// [`super::Error::AddressInUse`] if something listens there.
+    pub fn bind(address: impl Into<LocalAddress>) -> Result<Self> {
+        Self::bind_with(address, ListenOptions::default())
+    }
+
+    /// [`Self::bind`] with other options.
+    ///
+    /// # Errors
+    /// As [`Self::bind`].
+    pub fn bind_with(address: impl Into<LocalAddress>, options: ListenOptions) -> Result<Self> {
+        let LocalAddress { ip, port } = address.into();
+        let port = driver::with(|stack| stack.tcp_listen(ip, port, options))?;
+        Ok(Self { port })
+    }
+
+    /// The port, also where any was asked for.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Waits for the next connection. Several tasks may wait; each connection goes to one of them. Cancelling loses nothing.
+    ///
+    /// # Errors
+    /// None at present.
+    pub async fn accept(&self) -> Result<(TcpStream, SocketAddr)> {
+        let accept = |context: &mut core::task::Context<'_>| {
+            driver::with(|stack| stack.tcp_accept(self.port, context.waker()))
+        };
+        let (id, tuple) = poll_fn(accept).await;
+        Ok((TcpStream::new(id, tuple), tuple.remote()))
+    }
+}
+
+impl Drop for TcpListener {
+    fn drop(&mut self) {
+        driver::with(|stack| stack.tcp_unlisten(self.port));
+    }
+}

@@ -1,0 +1,138 @@
+//! The vCPU: enter, decode the exit, set the result.
+
+use hvcall::{Gva, RawCall};
+use kvm_bindings::{
+    KVM_EXIT_IO, KVM_EXIT_MMIO, kvm_regs, kvm_sregs, kvm_xcr, kvm_xcrs,
+};
+use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd, VmFd};
+
+use super::error::KvmError;
+use super::{cpuid, ioctls, state};
+use crate::address::Gpa;
+use crate::layout::gate::GATE_PORT;
+use crate::layout::{Gate, Plan};
+use crate::monitor::vcpu::{Registers, Trap, Vcpu, VcpuError};
+
+/// A vCPU of a KVM machine.
+#[derive(Debug)]
+pub struct KvmVcpu {
+    fd: VcpuFd,
+    gate: Gate,
+}
+
+impl KvmVcpu {
+    /// Creates the machine's vCPU.
+    ///
+    /// # Errors
+    /// [`KvmError::Ioctl`] if the kernel refuses.
+    pub fn new(vm: &VmFd, gate: Gate) -> Result<Self, KvmError> {
+        let mut fd = vm.create_vcpu(0).map_err(|error| KvmError::ioctl("KVM_CREATE_VCPU", error))?;
+        fd.set_sync_valid_reg(SyncReg::Register);
+        Ok(Self { fd, gate })
+    }
+
+    /// Puts the vCPU into its state at entry.
+    ///
+    /// # Errors
+    /// [`KvmError::Ioctl`] if the kernel refuses a step.
+    pub fn set_state(&self, plan: &Plan, root: Gpa) -> Result<(), KvmError> {
+        let features = cpuid::Features::of_host();
+        let fd = &self.fd;
+        fd.set_cpuid2(&cpuid::table()?).map_err(|error| KvmError::ioctl("KVM_SET_CPUID2", error))?;
+        let reset = fd.get_sregs().map_err(|error| KvmError::ioctl("KVM_GET_SREGS", error))?;
+        let special = state::special_registers(&reset, plan, root, features);
+        fd.set_sregs(&special).map_err(|error| KvmError::ioctl("KVM_SET_SREGS", error))?;
+        if features.xsave {
+            set_xcr0(fd, state::xcr0(features))?;
+        }
+        fd.set_regs(&state::general_registers(plan)).map_err(|error| KvmError::ioctl("KVM_SET_REGS", error))
+    }
+
+    /// Makes the guest's TSC the host's and says how fast it runs, or `None` if this kernel cannot.
+    #[must_use]
+    pub fn align_tsc(&self) -> Option<u32> {
+        ioctls::clear_tsc_offset(&self.fd).ok()?;
+        self.fd.get_tsc_khz().ok().filter(|&khz| khz != 0)
+    }
+
+    /// The special registers in use.
+    ///
+    /// # Errors
+    /// [`KvmError::Ioctl`] if the kernel does not give them.
+    pub fn special_registers(&self) -> Result<kvm_sregs, KvmError> {
+        self.fd.get_sregs().map_err(|error| KvmError::ioctl("KVM_GET_SREGS", error))
+    }
+
+    /// RIP in use.
+    ///
+    /// # Errors
+    /// [`KvmError::Ioctl`] if the kernel does not give it.
+    pub fn instruction_pointer(&self) -> Result<Gva, KvmError> {
+        let registers = self.fd.get_regs().map_err(|error| KvmError::ioctl("KVM_GET_REGS", error))?;
+        Ok(Gva(registers.rip))
+    }
+
+    /// The descriptor, for the sandbox and for what the kvm-ioctls crate does not wrap.
+    #[must_use]
+    pub const fn fd(&self) -> &VcpuFd {
+        &self.fd
+    }
+}
+
+fn set_xcr0(fd: &VcpuFd, value: u64) -> Result<(), KvmError> {
+    let mut xcrs = kvm_xcrs { nr_xcrs: 1, ..kvm_xcrs::default() };
+    xcrs.xcrs[0] = kvm_xcr { xcr: 0, reserved: 0, value };
+    fd.set_xcrs(&xcrs).map_err(|error| KvmError::ioctl("KVM_SET_XCRS", error))
+}
+
+impl Vcpu for KvmVcpu {
+    fn enter(&mut self) -> Result<Trap, VcpuError> {
+        let foreign = |reason, detail| Ok(Trap::Foreign { reason, detail });
+        match self.fd.run() {
+            // One byte, once, outwards: the gate's instruction and nothing wider or repeated.
+            Ok(VcpuExit::IoOut(port, [_])) if port == u16::from(GATE_PORT) => {
+                let registers = &self.fd.sync_regs().regs;
+                Ok(Trap::Gate { site: self.gate.site(registers.rip), call: raw_call(registers) })
+            }
+            Ok(VcpuExit::IoOut(port, _)) => foreign(KVM_EXIT_IO, u64::from(port)),
+            Ok(VcpuExit::IoIn(port, _)) => foreign(KVM_EXIT_IO, u64::from(port)),
+            Ok(VcpuExit::MmioRead(address, _)) => foreign(KVM_EXIT_MMIO, address),
+            Ok(VcpuExit::MmioWrite(address, _)) => foreign(KVM_EXIT_MMIO, address),
+            Ok(VcpuExit::Shutdown) => Ok(Trap::Shutdown),
+            Ok(VcpuExit::Intr) => Ok(Trap::Interrupted),
+            Ok(VcpuExit::FailEntry(reason, _)) => Err(VcpuError::Entry { reason }),
+            #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum: every exit not listed above is the guest's end")]
+            Ok(_) => foreign(self.fd.get_kvm_run().exit_reason, 0),
+            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => Ok(Trap::Interrupted),
+            Err(error) => Err(VcpuError::Run { errno: error.errno() }),
+        }
+    }
+
+    fn set_result(&mut self, result: i64) {
+        self.fd.sync_regs_mut().regs.rax = result.cast_unsigned();
+        self.fd.set_sync_dirty_reg(SyncReg::Register);
+    }
+
+    fn registers(&self) -> Registers {
+        let regs = self.fd.sync_regs().regs;
+        Registers {
+            general: [
+                regs.rax, regs.rbx, regs.rcx, regs.rdx, regs.rsi, regs.rdi, regs.rbp, regs.rsp, regs.r8, regs.r9,
+                regs.r10, regs.r11, regs.r12, regs.r13, regs.r14, regs.r15,
+            ],
+            rip: regs.rip,
+            rflags: regs.rflags,
+        }
+    }
+
+    fn fault_address(&self) -> u64 {
+        self.fd.get_sregs().map_or(0, |special| special.cr2)
+    }
+}
+
+fn raw_call(registers: &kvm_regs) -> RawCall {
+    RawCall {
+        nr: registers.rax,
+        arguments: [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9],
+    }
+}

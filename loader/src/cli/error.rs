@@ -1,0 +1,43 @@
+//! Everything that can go wrong before a guest runs, with its exit code.
+
+use hvcall::ExitCode;
+use loader::build::BuildError;
+use loader::device_spec::DiskError;
+use loader::image::ImageError;
+use loader::net::tap::TapError;
+use loader::net::user::UserNetError;
+use loader::parent::StartError;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    #[error(transparent)]
+    Tap(#[from] TapError),
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error(transparent)]
+    UserNet(#[from] UserNetError),
+    #[error("cannot make a socket pair for the network: {0}")]
+    SocketPair(std::io::Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+impl CommandError {
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Usage(_) => ExitCode::USAGE,
+            Self::Build(error) => error.exit_code(),
+            Self::Image(error) => error.exit_code(),
+            Self::Tap(error) => error.exit_code(),
+            Self::Disk(error) => error.exit_code(),
+            Self::UserNet(_) | Self::SocketPair(_) | Self::Start(_) => ExitCode::HOST_ERROR,
+        }
+    }
+}

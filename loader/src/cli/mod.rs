@@ -1,0 +1,51 @@
+//! The command line: one file per subcommand, thin.
+
+mod build;
+mod devices;
+mod error;
+pub(crate) mod panic;
+mod run;
+mod size;
+
+use clap::{Parser, Subcommand};
+use hvcall::ExitCode;
+
+/// Build hardened appliances and run them in a virtual machine that has no ring 0.
+#[derive(Debug, Parser)]
+#[command(name = "ringwall", version, after_help = EXIT_STATUS, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Build(build::Arguments),
+    Run(Box<run::Arguments>),
+}
+
+const EXIT_STATUS: &str = "\
+Exit status: 0..63 the appliance's own; 64 usage, 65 bad image, 69 the host lacks something, 70 bug in the monitor, 71 host
+error; 80 the appliance panicked, 81 it faulted, 82 triple fault, 83 it broke the hypercall contract, 84 time limit; 128+N
+ended by signal N.";
+
+/// Runs the command line and says how it ended.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { ExitCode::USAGE } else { ExitCode(0) };
+            // Nobody is left to tell if standard output is closed.
+            let _ = error.print();
+            return code;
+        }
+    };
+    let result = match cli.command {
+        Command::Build(arguments) => build::run(&arguments),
+        Command::Run(arguments) => run::run(*arguments),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("ringwall: {error}");
+        error.exit_code()
+    })
+}

@@ -1,0 +1,116 @@
+//! `ringwall run`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hvcall::ExitCode;
+use hvcall::boot::MAX_ARGUMENT_BYTES;
+use loader::build::BuildOptions;
+use loader::device_spec::{DiskSpec, NetSpec};
+use loader::image::Image;
+use loader::net::rules::{Allow, Publish};
+use loader::parent::{self, RunConfig};
+
+use super::error::CommandError;
+use super::{devices, size};
+
+/// Run an appliance: a sealed image, or a crate folder that is built first
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ringwall run apps/hello
+  ringwall run apps/web --publish 8080:80
+  ringwall run web.img --net net=tap:tap0,ip=10.0.0.2/24,gw=10.0.0.1
+  ringwall run apps/disk --block data=disk.img -- verify")]
+pub(crate) struct Arguments {
+    /// Image file or crate folder
+    path: PathBuf,
+    /// Arguments for the appliance, after `--`
+    #[arg(last = true)]
+    arguments: Vec<String>,
+    /// Where a NIC's frames go: [NAME=]user, [NAME=]tap:IFACE[,ip=A/N,gw=A,dns=A,...] or [NAME=]fd:N. An appliance with one NIC
+    /// gets `user` unless told otherwise
+    #[arg(long, value_name = "SPEC")]
+    net: Vec<NetSpec>,
+    /// Publish a port of the guest on this host (`user` network): [ADDR:]HOST:GUEST[/udp], on 127.0.0.1 unless told otherwise
+    #[arg(long, value_name = "PORTS")]
+    publish: Vec<Publish>,
+    /// Let the guest out (`user` network): dns, tcp:DEST:PORTS or udp:DEST:PORTS. Without it, nothing leaves
+    #[arg(long, value_name = "RULE")]
+    allow: Vec<Allow>,
+    /// A disk: [NAME=]FILE[,ro][,sector=512|4096]
+    #[arg(long, value_name = "SPEC")]
+    block: Vec<DiskSpec>,
+    /// Memory of the guest, image included, such as 64M [default: what the image asks for]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    mem: Option<u64>,
+    /// Seconds the appliance has to end after SIGTERM or Ctrl-C
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    grace: Duration,
+    /// Seconds the appliance may run at all
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    time_limit: Option<Duration>,
+    /// Say more about the machine
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
+    let image_path = image_path(&arguments.path, arguments.verbose)?;
+    let image = Image::open(&image_path)?;
+    let (nics, disks) = devices::open(
+        &image.manifest,
+        &devices::Wanted {
+            nets: &arguments.net,
+            publish: &arguments.publish,
+            allow: &arguments.allow,
+            disks: &arguments.block,
+        },
+    )?;
+    let memory_bytes = arguments.mem.unwrap_or(image.manifest.memory_bytes);
+    if arguments.verbose {
+        let (name, version) = (image.manifest.name(), image.manifest.version());
+        eprintln!("ringwall: {name} {version}: backend kvm, gate port, {} KiB of memory", memory_bytes / 1024);
+    }
+    Ok(parent::run(RunConfig {
+        image,
+        image_path,
+        memory_bytes,
+        arguments: terminated(&arguments.arguments)?,
+        nics,
+        disks,
+        grace: arguments.grace,
+        time_limit: arguments.time_limit,
+        verbose: arguments.verbose,
+    })?)
+}
+
+/// The image itself, or the one that the crate folder builds into.
+fn image_path(path: &Path, verbose: bool) -> Result<PathBuf, CommandError> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let built = loader::build::build(path, &BuildOptions::default())?;
+    if verbose || !built.fresh {
+        eprintln!("ringwall: {}", super::build::summary(&built));
+    }
+    Ok(built.image)
+}
+
+fn terminated(arguments: &[String]) -> Result<Vec<u8>, CommandError> {
+    let mut bytes = Vec::new();
+    for argument in arguments {
+        bytes.extend_from_slice(argument.as_bytes());
+        bytes.push(0);
+    }
+    if bytes.len() > MAX_ARGUMENT_BYTES {
+        let (given, most) = (bytes.len(), MAX_ARGUMENT_BYTES);
+        return Err(CommandError::Usage(format!("the appliance's arguments take {given} bytes, at most {most} fit")));
+    }
+    Ok(bytes)
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map_err(|_| format!("`{text}` is not a number of seconds"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| format!("`{text}` seconds: {error}"))
+}

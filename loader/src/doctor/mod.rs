@@ -1,0 +1,21 @@
+//! `ringwall doctor`: what this host offers, and what to do about what it lacks.
+//!
+//! Every check tries the thing itself where that has no lasting effect: it opens `/dev/kvm`, creates a machine, seals a
+//! memfd. A check that fails says what to do. Checks for building and for taps are optional: without them sealed images
+//! still run, with `--net user`.
+
+mod host;
+mod kvm;
+mod report;
+mod toolchain;
+
+pub use report::{Check, Report, State};
+
+/// Examines the host. Takes a few milliseconds, most of them for starting cargo and rustc.
+#[must_use]
+pub fn examine() -> Report {
+    let mut checks = kvm::checks();
+    checks.extend(host::checks());
+    checks.extend(toolchain::checks());
+    Report { checks }
+}

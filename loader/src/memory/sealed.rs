@@ -1,0 +1,107 @@
+//! Read-only guest memory: a memfd that is filled, sealed and only then mapped.
+//!
+//! After `F_SEAL_WRITE` the kernel refuses every writable mapping and every write, to this process too
+//! (fcntl(2), "File sealing"), so the guest's text and constants cannot change while the machine lives.
+#![expect(unsafe_code, reason = "maps memory")]
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::NonNull;
+
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::mm::{MapFlags, ProtFlags};
+
+/// A sealed, mapped memfd.
+#[derive(Debug)]
+pub struct SealedMemory {
+    base: NonNull<u8>,
+    size_bytes: usize,
+    file: OwnedFd,
+}
+
+impl SealedMemory {
+    /// Copies `content`, a whole number of pages, into a new memfd, seals it and maps it read-only.
+    ///
+    /// # Errors
+    /// What the host says.
+    pub fn new(content: &[u8]) -> io::Result<Self> {
+        let file = rustix::fs::memfd_create("ringwall-sealed", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        let mut rest = content;
+        while !rest.is_empty() {
+            let taken = rustix::io::write(&file, rest)?;
+            rest = &rest[taken..];
+        }
+        rustix::fs::fcntl_add_seals(
+            &file,
+            SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL,
+        )?;
+        // SAFETY: a new mapping at an address of the kernel's choice disturbs no other; its content can no longer change.
+        let base = unsafe {
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                content.len(),
+                ProtFlags::READ,
+                MapFlags::SHARED,
+                file.as_fd(),
+                0,
+            )?
+        };
+        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { base, size_bytes: content.len(), file })
+    }
+
+    /// First byte.
+    #[must_use]
+    pub const fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// The content.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the mapping is `size_bytes` long, readable, lives as long as `self`, and its seals keep everybody from
+        // writing it.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.size_bytes) }
+    }
+
+    /// The seals that the kernel reports.
+    ///
+    /// # Errors
+    /// What the host says.
+    pub fn seals(&self) -> io::Result<SealFlags> {
+        Ok(rustix::fs::fcntl_get_seals(&self.file)?)
+    }
+}
+
+impl Drop for SealedMemory {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made by `new` with this size, and `bytes` borrows from `self`.
+        let unmapped = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.size_bytes) };
+        debug_assert!(unmapped.is_ok());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_can_map_or_write_sealed_memory() {
+        let memory = SealedMemory::new(&[7; 8192]).unwrap();
+        assert_eq!(memory.bytes(), [7; 8192]);
+        assert!(memory.seals().unwrap().contains(SealFlags::WRITE | SealFlags::SEAL | SealFlags::SHRINK));
+        assert_eq!(rustix::io::pwrite(&memory.file, &[1], 0), Err(rustix::io::Errno::PERM));
+        // SAFETY: the mapping is expected to be refused; if it is not, it disturbs nothing.
+        let writable = unsafe {
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                4096,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                &memory.file,
+                0,
+            )
+        };
+        assert_eq!(writable, Err(rustix::io::Errno::PERM));
+    }
+}

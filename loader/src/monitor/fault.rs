@@ -1,0 +1,103 @@
+//! Evidence about how a guest ended. All of it was writable by the guest: it informs people and decides nothing.
+
+use hvcall::{Gva, Wire as _};
+
+use super::end::{EndRecord, MAX_FRAMES, OUTSIDE};
+use super::memory::GuestMemory;
+use super::vcpu::{Registers, Vcpu};
+use crate::layout::{Plan, RegionKind, stubs};
+
+/// Where the image and the stack lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    image_base: u64,
+    image_end: u64,
+    stack_base: u64,
+    stack_end: u64,
+}
+
+impl Places {
+    /// The places of a plan.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let of_image = |kind| matches!(kind, RegionKind::Text | RegionKind::ReadOnlyData | RegionKind::Data);
+        let ends = plan.regions.iter().filter(|region| of_image(region.kind)).map(|region| region.end().0);
+        let stack = plan.region(RegionKind::Stack);
+        Self {
+            image_base: plan.image_base.0,
+            image_end: ends.max().unwrap_or(plan.image_base.0),
+            stack_base: stack.gva.0,
+            stack_end: stack.end().0,
+        }
+    }
+
+    fn image_offset(&self, address: u64) -> Option<u64> {
+        (self.image_base..self.image_end).contains(&address).then(|| address - self.image_base)
+    }
+}
+
+/// Completes a record with the vCPU's registers and a backtrace.
+pub fn add_registers(record: &mut EndRecord, places: &Places, memory: &GuestMemory, registers: &Registers) {
+    record.general = registers.general;
+    record.rip = registers.rip;
+    record.rflags = registers.rflags;
+    record.rip_offset = places.image_offset(registers.rip).unwrap_or(OUTSIDE);
+    record.stack_base = places.stack_base;
+    record.stack_end = places.stack_end;
+    add_frames(record, places, memory, registers);
+}
+
+/// Completes a record with what the CPU left on the fault stack for `vector`.
+pub fn add_exception(
+    record: &mut EndRecord,
+    places: &Places,
+    memory: &GuestMemory,
+    vcpu: &impl Vcpu,
+    vector: u8,
+) {
+    // Top of the stack downwards: SS, RSP, RFLAGS, CS, RIP, and for some vectors an error code (SDM Vol. 3A, figure 6-9). The
+    // stack's end is 16-byte aligned, so the CPU pushes nothing before.
+    let [error_code, rip, _cs, rflags, rsp, _ss] = <[u64; 6]>::read(&memory.fault_frame::<48>(vector == 8));
+    let mut registers = vcpu.registers();
+    registers.rip = rip;
+    registers.rflags = rflags;
+    registers.general[Registers::RSP] = rsp;
+    if stubs::has_error_code(vector) {
+        record.error_code = error_code;
+    }
+    if vector == 14 {
+        record.fault_address = vcpu.fault_address();
+    }
+    add_registers(record, places, memory, &registers);
+}
+
+/// Follows the frame pointers: at RBP the caller's RBP, above it the return address.
+fn add_frames(record: &mut EndRecord, places: &Places, memory: &GuestMemory, registers: &Registers) {
+    let stack = places.stack_base..places.stack_end;
+    let mut frame_pointer = registers.general[Registers::RBP];
+    if record.rip_offset == OUTSIDE {
+        // A jump into nowhere: the caller's address lies on top of the stack.
+        let caller = memory.source(Gva(registers.general[Registers::RSP]), 8).map(|top| top.read::<u64, 8>());
+        if let Some(offset) = caller.ok().and_then(|caller| places.image_offset(caller)) {
+            push_frame(record, offset);
+        }
+    }
+    while (record.frame_count as usize) < MAX_FRAMES && stack.contains(&frame_pointer) {
+        let Ok(frame) = memory.source(Gva(frame_pointer), 16) else { return };
+        let [next, return_address] = frame.read::<[u64; 2], 16>();
+        let Some(offset) = places.image_offset(return_address) else { return };
+        push_frame(record, offset);
+        // Callers lie above their callees, so this ends.
+        if next <= frame_pointer {
+            return;
+        }
+        frame_pointer = next;
+    }
+}
+
+fn push_frame(record: &mut EndRecord, offset: u64) {
+    if let Some(slot) = record.frames.get_mut(record.frame_count as usize) {
+        *slot = offset;
+        record.frame_count += 1;
+    }
+}

@@ -1,0 +1,84 @@
+//! What the monitor asks of a backend.
+
+use hvcall::{Gva, RawCall};
+
+/// General registers at a trap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Registers {
+    /// RAX, RBX, RCX, RDX, RSI, RDI, RBP, RSP, R8 to R15.
+    pub general: [u64; 16],
+    /// RIP.
+    pub rip: u64,
+    /// RFLAGS.
+    pub rflags: u64,
+}
+
+impl Registers {
+    /// Names of `general`, in order.
+    pub const NAMES: [&'static str; 16] = [
+        "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+    ];
+    /// Index of RBP in `general`.
+    pub const RBP: usize = 6;
+    /// Index of RSP in `general`.
+    pub const RSP: usize = 7;
+}
+
+/// Why the vCPU stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trap {
+    /// The trap instruction at this address, with the registers of a call. Where it lies decides what it means.
+    Gate {
+        /// Address of the instruction.
+        site: Gva,
+        /// The registers.
+        call: RawCall,
+    },
+    /// A signal came. Nothing happened in the guest.
+    Interrupted,
+    /// An exit that only a guest that breaks out of its contract can cause: other I/O, MMIO, an instruction that the kernel
+    /// could not emulate.
+    Foreign {
+        /// The backend's number for it (`KVM_EXIT_*`).
+        reason: u32,
+        /// Port, guest-physical address, or suberror.
+        detail: u64,
+    },
+    /// Triple fault.
+    Shutdown,
+}
+
+/// The host cannot run the guest any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VcpuError {
+    /// The kernel refused to enter the guest.
+    #[error("KVM_RUN failed: errno {errno}")]
+    Run {
+        /// Error number.
+        errno: i32,
+    },
+    /// The CPU refused to enter the guest.
+    #[error("the CPU refused to enter the guest: hardware reason {reason:#x}")]
+    Entry {
+        /// `hardware_entry_failure_reason`.
+        reason: u64,
+    },
+}
+
+/// A virtual CPU.
+pub trait Vcpu {
+    /// Runs the guest until it traps.
+    ///
+    /// # Errors
+    /// [`VcpuError`] if the host fails.
+    fn enter(&mut self) -> Result<Trap, VcpuError>;
+
+    /// Sets RAX for the next entry.
+    fn set_result(&mut self, result: i64);
+
+    /// Registers at the last trap.
+    fn registers(&self) -> Registers;
+
+    /// Address that the last page fault was about: CR2.
+    fn fault_address(&self) -> u64;
+}

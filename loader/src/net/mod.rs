@@ -1,0 +1,5 @@
+//! Where a NIC's frames go on the host.
+
+pub mod rules;
+pub mod tap;
+pub mod user;

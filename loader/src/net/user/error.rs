@@ -1,0 +1,44 @@
+//! What can go wrong before the helper runs.
+
+use core::net::SocketAddr;
+use std::io;
+
+use crate::net::rules::Publish;
+
+/// Why a `user` network could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum UserNetError {
+    /// A port could not be bound.
+    #[error("cannot publish {}: {}", .publish.host, advice(.source, &.publish.host))]
+    Publish {
+        /// The rule.
+        publish: Publish,
+        /// The host's reason.
+        source: io::Error,
+    },
+    /// A name in a rule could not be resolved.
+    #[error("cannot resolve `{name}` of --allow: {source}; write an address, or leave the rule out")]
+    Resolve {
+        /// The name.
+        name: String,
+        /// The host's reason.
+        source: io::Error,
+    },
+    /// DNS is allowed and the host has no resolver.
+    #[error("--allow dns: found no nameserver in /etc/resolv.conf; add one, or leave the rule out")]
+    NoResolver,
+    /// DNS is allowed and the host's resolver is not known.
+    #[error("--allow dns: cannot read /etc/resolv.conf: {0}")]
+    ResolvConf(#[source] io::Error),
+}
+
+fn advice(source: &io::Error, host: &SocketAddr) -> String {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => "address in use; choose another host port, or 0 for any free one".to_owned(),
+        io::ErrorKind::PermissionDenied if host.port() < 1024 => {
+            "permission denied; ports below 1024 need privileges, choose a higher one".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => format!("this machine has no address {}", host.ip()),
+        _ => source.to_string(),
+    }
+}

@@ -1,0 +1,156 @@
+//! From an end record to an exit code and lines for people.
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use hvcall::{ExitCode, GuestExit, Wire as _};
+use nix::sys::signal::Signal;
+
+use super::RunConfig;
+use super::supervise::Outcome;
+use crate::layout::stubs;
+use crate::monitor::end::{End, EndRecord, OUTSIDE};
+use crate::monitor::vcpu::Registers;
+use crate::symbols::{Symbols, format_backtrace};
+
+/// What explaining needs of a run.
+#[derive(Debug)]
+pub(super) struct Explainer {
+    name: String,
+    image_path: PathBuf,
+    time_limit_s: f64,
+}
+
+impl Explainer {
+    pub(super) fn new(config: &RunConfig) -> Self {
+        Self {
+            name: config.image.manifest.name().to_owned(),
+            image_path: config.image_path.clone(),
+            time_limit_s: config.time_limit.unwrap_or_default().as_secs_f64(),
+        }
+    }
+
+    /// Prints what a person wants to know about the end, if anything, and gives the exit code.
+    pub(super) fn explain(&self, outcome: Outcome, report: &OwnedFd) -> ExitCode {
+        let name = &self.name;
+        match outcome {
+            Outcome::Exited(code) => {
+                if let Some((record, end)) = read_record(report) {
+                    eprint!("{}", self.text(&record, end));
+                }
+                ExitCode(code)
+            }
+            Outcome::GraceOver(signal) => {
+                eprintln!("ringwall: {name}: did not end in time after {signal}, killed");
+                ExitCode::signal(number(signal))
+            }
+            Outcome::TimeLimit => {
+                eprintln!("ringwall: {name}: time limit of {} s passed, killed", self.time_limit_s);
+                ExitCode::TIME_LIMIT
+            }
+            Outcome::Killed(signal @ (Signal::SIGKILL | Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP)) => {
+                eprintln!("ringwall: {name}: the monitor was killed by {signal}");
+                ExitCode::signal(number(signal))
+            }
+            Outcome::Killed(signal) => {
+                eprintln!(
+                    "ringwall: {name}: the monitor died of {signal}: this is a bug in Ringwall, please report it"
+                );
+                ExitCode::MONITOR_BUG
+            }
+        }
+    }
+
+    fn text(&self, record: &EndRecord, end: End) -> String {
+        let what = match end {
+            End::Exit(GuestExit::Status(_)) => return String::new(),
+            End::Exit(GuestExit::Panic) => return format!("ringwall: {}: the appliance panicked\n", self.name),
+            End::Fault { vector } => exception(record, vector),
+            End::ForeignTrap => "contract violation: a trap from outside the hypercall gate".to_owned(),
+            End::BadExit { argument } => format!("contract violation: exit with status {argument:#x}"),
+            End::ForeignExit { reason, detail } => {
+                format!("fault: access outside the machine (exit reason {reason}, detail {detail:#x})")
+            }
+            End::TripleFault => "triple fault: the machine shut down".to_owned(),
+            End::RunFailed { errno } => {
+                let error = std::io::Error::from_raw_os_error(errno);
+                return format!("ringwall: {}: KVM_RUN failed: {error}\n", self.name);
+            }
+            End::EntryFailed { reason } => {
+                return format!("ringwall: {}: the CPU refused to enter the guest ({reason:#x})\n", self.name);
+            }
+        };
+        let mut text = format!("ringwall: {}: {what}\n", self.name);
+        self.add_backtrace(&mut text, record);
+        add_registers(&mut text, record);
+        text
+    }
+
+    fn add_backtrace(&self, text: &mut String, record: &EndRecord) {
+        let mut frames = Vec::new();
+        if record.rip_offset != OUTSIDE {
+            frames.push(record.rip_offset);
+        }
+        let count = (record.frame_count as usize).min(record.frames.len());
+        frames.extend_from_slice(&record.frames[..count]);
+        let symbols = Symbols::for_image(&self.image_path).unwrap_or_else(|error| {
+            let _ = writeln!(text, "  (no names: {error})");
+            None
+        });
+        text.push_str(&format_backtrace(symbols.as_ref(), &frames));
+    }
+}
+
+/// Reads the record; nothing for a monitor that never got as far.
+fn read_record(report: &OwnedFd) -> Option<(EndRecord, End)> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::from(report.try_clone().ok()?);
+    file.take(EndRecord::SIZE_BYTES as u64).read_to_end(&mut bytes).ok()?;
+    let record = (bytes.len() == EndRecord::SIZE_BYTES).then(|| EndRecord::read(&bytes))?;
+    record.end().map(|end| (record, end))
+}
+
+fn exception(record: &EndRecord, vector: u8) -> String {
+    let name = stubs::name(vector);
+    if vector != 14 {
+        let code = if stubs::has_error_code(vector) { format!(", error code {:#x}", record.error_code) } else { String::new() };
+        return format!("{name} (vector {vector}{code})");
+    }
+    // Error code bits: SDM Vol. 3A, figure 4-12.
+    let access = match record.error_code {
+        code if code & 1 << 4 != 0 => "execute",
+        code if code & 1 << 1 != 0 => "write",
+        _ => "read",
+    };
+    let address = record.fault_address;
+    let guard = record.stack_base.saturating_sub(crate::layout::plan::UNIT_DISTANCE_BYTES)..record.stack_base;
+    let why = if guard.contains(&address) {
+        "stack overflow"
+    } else if address < crate::layout::plan::LOWEST_GVA {
+        "nothing is mapped there"
+    } else if record.error_code & 1 != 0 {
+        "the page does not allow it"
+    } else {
+        "nothing is mapped there"
+    };
+    format!("{name} (vector {vector}, error code {:#x}): {access} at {address:#x}: {why}", record.error_code)
+}
+
+fn add_registers(text: &mut String, record: &EndRecord) {
+    let named = Registers::NAMES.iter().zip(&record.general);
+    let extra = [("rip", &record.rip), ("rflags", &record.rflags)];
+    let all: Vec<String> = named
+        .map(|(name, value)| (*name, value))
+        .chain(extra)
+        .map(|(name, value)| format!("{name:>6} {value:016x}"))
+        .collect();
+    for row in all.chunks(4) {
+        let _ = writeln!(text, "  {}", row.join(" "));
+    }
+}
+
+fn number(signal: Signal) -> u8 {
+    u8::try_from(signal as i32).unwrap_or(0)
+}

@@ -1,0 +1,117 @@
+//! The parent of a monitor: small, unsandboxed, and never touched by a guest.
+//!
+//! It forks the network helpers and the monitor, passes SIGTERM on, kills after the grace period or the time limit, and turns
+//! the monitor's end record into an exit code and an explanation.
+
+mod explain;
+mod monitor_process;
+mod supervise;
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hvcall::{DiskInfo, ExitCode, NicInfo};
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{ForkResult, Pid};
+
+use crate::image::Image;
+use crate::net::user::Prepared;
+
+/// One run of one image.
+#[derive(Debug)]
+pub struct RunConfig {
+    /// The image.
+    pub image: Image,
+    /// Its file, beside which the symbol file is looked for.
+    pub image_path: PathBuf,
+    /// See [`crate::machine::MachineConfig`].
+    pub memory_bytes: u64,
+    /// See [`crate::machine::MachineConfig`].
+    pub arguments: Vec<u8>,
+    /// NICs, in manifest order.
+    pub nics: Vec<NicConfig>,
+    /// Disks, in manifest order.
+    pub disks: Vec<DiskConfig>,
+    /// How long the appliance may take to end after SIGTERM.
+    pub grace: Duration,
+    /// How long it may run at all.
+    pub time_limit: Option<Duration>,
+    /// Whether to say more on standard error.
+    pub verbose: bool,
+}
+
+/// A NIC for the monitor.
+#[derive(Debug)]
+pub struct NicConfig {
+    /// Non-blocking descriptor, one frame per read or write.
+    pub fd: OwnedFd,
+    /// What the guest is told.
+    pub info: NicInfo,
+    /// Whether frames are preceded by a `struct virtio_net_hdr`.
+    pub vnet_header: bool,
+    /// The helper that serves the other end, with its end.
+    pub helper: Option<(Prepared, OwnedFd)>,
+}
+
+/// A disk for the monitor.
+#[derive(Debug)]
+pub struct DiskConfig {
+    /// The open, locked file.
+    pub file: std::fs::File,
+    /// What the guest is told.
+    pub info: DiskInfo,
+}
+
+/// Why a run did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start the monitor ({step}): {source}")]
+pub struct StartError {
+    step: &'static str,
+    source: std::io::Error,
+}
+
+fn step(step: &'static str) -> impl Fn(nix::Error) -> StartError {
+    move |errno| StartError { step, source: errno.into() }
+}
+
+/// Runs an image to its end and says how it ended.
+///
+/// # Errors
+/// [`StartError`] if the processes cannot be made.
+pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
+    // Blocked from here on, in this process and in those it forks: signals are read, never delivered.
+    let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD]);
+    signals.thread_block().map_err(step("blocking signals"))?;
+    let (report, report_writer) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK)
+            .map_err(|errno| StartError { step: "pipe", source: errno.into() })?;
+    let mut helpers = Vec::new();
+    for nic in &mut config.nics {
+        if let Some((prepared, frames)) = nic.helper.take() {
+            match fork_child()? {
+                Some(helper) => helpers.push(helper),
+                None => prepared.run(frames),
+            }
+        }
+    }
+    let explainer = explain::Explainer::new(&config);
+    let limits = supervise::Limits { grace: config.grace, time_limit: config.time_limit };
+    let Some(monitor) = fork_child()? else { monitor_process::run(config, report_writer) };
+    drop(report_writer);
+    let outcome = supervise::supervise(monitor, &signals, limits).map_err(step("waiting"))?;
+    for helper in helpers {
+        supervise::end_helper(helper);
+    }
+    Ok(explainer.explain(outcome, &report))
+}
+
+/// Forks. `None` in the child, which must not return from here.
+#[expect(unsafe_code, reason = "fork")]
+fn fork_child() -> Result<Option<Pid>, StartError> {
+    // SAFETY: this process has one thread, so the child's copy of every lock and of the heap is in a usable state.
+    match unsafe { nix::unistd::fork() }.map_err(step("fork"))? {
+        ForkResult::Parent { child } => Ok(Some(child)),
+        ForkResult::Child => Ok(None),
+    }
+}

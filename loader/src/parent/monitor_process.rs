@@ -1,0 +1,111 @@
+//! The monitor process: builds the machine, closes itself, runs the guest, reports.
+
+use std::io::{self, IoSlice, IsTerminal as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+
+use hvcall::{ExitCode, Wire as _};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::RunConfig;
+use crate::backend::kvm;
+use crate::machine::{Machine, MachineConfig, MachineError};
+use crate::monitor::console::Console;
+use crate::monitor::disk::Disk;
+use crate::monitor::end::EndRecord;
+use crate::monitor::nic::Nic;
+use crate::sandbox::{self, Descriptors, SandboxError};
+
+/// Why no guest ran.
+#[derive(Debug, thiserror::Error)]
+enum ProcessError {
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error("cannot set up the monitor process ({step}): {source}")]
+    Host { step: &'static str, source: io::Error },
+}
+
+impl ProcessError {
+    const fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Machine(error) => error.exit_code(),
+            Self::Sandbox(_) | Self::Host { .. } => ExitCode::HOST_ERROR,
+        }
+    }
+}
+
+fn host<E: Into<io::Error>>(step: &'static str) -> impl Fn(E) -> ProcessError {
+    move |source| ProcessError::Host { step, source: source.into() }
+}
+
+/// Body of the forked process.
+pub(super) fn run(config: RunConfig, report: OwnedFd) -> ! {
+    let code = match run_guest(config, &report) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("ringwall: {error}");
+            error.exit_code()
+        }
+    };
+    exit(code)
+}
+
+fn run_guest(config: RunConfig, report: &OwnedFd) -> Result<ExitCode, ProcessError> {
+    // Die with the parent: nobody would pass on signals or explain the end.
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .map_err(host("parent-death signal"))?;
+    let mut machine = build(config)?;
+    kvm::admit_sigterm(machine.monitor.vcpu.fd()).map_err(MachineError::from)?;
+    sandbox::close(&descriptors(&machine, report))?;
+    let record = machine.monitor.run();
+    let mut bytes = [0; EndRecord::SIZE_BYTES];
+    record.write(&mut bytes);
+    // The parent holds the other end for as long as it lives; without a parent nobody needs the record.
+    let _ = rustix::io::writev(report.as_fd(), &[IoSlice::new(&bytes)]);
+    let code = record.end().map_or(ExitCode::MONITOR_BUG, |end| end.exit_code());
+    // The machine is not taken apart: most of its descriptors are closed already, and the kernel does the rest.
+    std::mem::forget(machine);
+    Ok(code)
+}
+
+fn build(config: RunConfig) -> Result<Machine, ProcessError> {
+    let kvm = kvm::open().map_err(MachineError::from)?;
+    let stdout = io::stdout();
+    let console = stdout.as_fd().try_clone_to_owned().map_err(host("console"))?;
+    let signals = SignalFd::with_flags(
+        &SigSet::from_iter([Signal::SIGTERM]),
+        SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC,
+    )
+    .map_err(host("signals"))?;
+    let signals = signals.as_fd().try_clone_to_owned().map_err(host("signals"))?;
+    let machine_config = MachineConfig {
+        memory_bytes: config.memory_bytes,
+        arguments: config.arguments,
+        console: Console::new(console, stdout.is_terminal()),
+        nics: config.nics.into_iter().map(|nic| Nic::new(nic.fd, nic.info, nic.vnet_header)).collect(),
+        disks: config.disks.into_iter().map(|disk| Disk::new(disk.file, disk.info)).collect(),
+        signals,
+    };
+    Ok(Machine::new(&kvm, &config.image, machine_config)?)
+}
+
+fn descriptors(machine: &Machine, report: &OwnedFd) -> Descriptors {
+    let dispatcher = &machine.monitor.dispatcher;
+    Descriptors {
+        vcpu: machine.monitor.vcpu.fd().as_raw_fd(),
+        signals: dispatcher.signals.raw_fd(),
+        report: report.as_raw_fd(),
+        console: dispatcher.console.raw_fd(),
+        nics: dispatcher.nics.iter().map(Nic::raw_fd).collect(),
+        disks: dispatcher.disks.iter().map(Disk::raw_fd).collect(),
+    }
+}
+
+/// Ends the process without running anything more: no destructor, no `atexit`, nothing outside the filter.
+#[expect(unsafe_code, reason = "_exit")]
+fn exit(code: ExitCode) -> ! {
+    // SAFETY: `_exit` ends the process at once.
+    unsafe { libc::_exit(i32::from(code.0)) }
+}
