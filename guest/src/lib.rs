@@ -41,6 +41,7 @@ pub mod executor;
 pub mod heap;
 pub mod hv;
 mod logger;
+pub mod net;
 pub mod panic;
 mod start;
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod address;
 pub mod backend;
 pub mod build;
 pub mod device_spec;
+pub mod doctor;
 pub mod image;
 pub mod layout;
 pub mod machine;

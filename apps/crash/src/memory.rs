@@ -38,19 +38,23 @@ fn descend(depth: u64) -> u64 {
 pub(crate) fn jump_to_data() {
     DATA.store(0xc3, Ordering::Relaxed);
     jump(DATA.as_ptr() as usize);
+    black_box(());
 }
 
 /// Jumps to an address where nothing is mapped.
 #[inline(never)]
 pub(crate) fn jump_to_nowhere() {
     jump(0x1234_5678_9000);
+    black_box(());
 }
 
+/// Jumps. Callers have something to do afterwards, so that their call is no jump and a backtrace shows them.
 #[inline(never)]
 fn jump(address: usize) {
     // SAFETY: none, the crash is the purpose: there is no code at the address.
     let function: extern "C" fn() = unsafe { core::mem::transmute(black_box(address)) };
     function();
+    black_box(());
 }
 
 /// Writes to its own code, which is not writable.

@@ -42,7 +42,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("RINGWALL_CSP is not one line of ASCII".into());
     }
     let last_modified = match variable("SOURCE_DATE_EPOCH") {
-        Some(seconds) => Some(String::from_utf8(date::http_date(seconds.trim().parse()?).to_vec())?),
+        Some(seconds) => {
+            let seconds = seconds.parse().map_err(|_| "SOURCE_DATE_EPOCH is not a number of seconds")?;
+            Some(String::from_utf8(date::http_date(seconds).to_vec())?)
+        }
         None => None,
     };
     table::write(Path::new(&std::env::var("OUT_DIR")?), &files, &policy, last_modified.as_deref())

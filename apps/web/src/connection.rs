@@ -34,9 +34,9 @@ struct Exchange {
     then: Framing,
 }
 
-struct Connection<'s, H, S, P> {
+struct Connection<'s, H: Host, P> {
     server: &'s Server<H>,
-    stream: S,
+    stream: H::Stream,
     peer: P,
     input: Input,
     output: Vec<u8>,
@@ -47,9 +47,8 @@ struct Connection<'s, H, S, P> {
 }
 
 impl<H: Host> Admission<'_, H> {
-    /// Serves a connection until either side ends it. `peer` is how the access log calls the client. The stream must send
-    /// what is written to it without being flushed; it is flushed once, at the end.
-    pub async fn serve<S: Read + Write, P: Display>(self, stream: S, peer: P) {
+    /// Serves a connection until either side ends it. `peer` is how the access log calls the client.
+    pub async fn serve(self, stream: H::Stream, peer: impl Display) {
         let mut connection = Connection {
             server: self.server,
             stream,
@@ -64,7 +63,7 @@ impl<H: Host> Admission<'_, H> {
     }
 }
 
-impl<H: Host, S: Read + Write, P: Display> Connection<'_, H, S, P> {
+impl<H: Host, P: Display> Connection<'_, H, P> {
     async fn run(&mut self) -> Result<(), Lost> {
         loop {
             while let Some(exchange) = self.answer() {
@@ -72,12 +71,7 @@ impl<H: Host, S: Read + Write, P: Display> Connection<'_, H, S, P> {
                 match exchange.then {
                     Framing::Next(0) => {}
                     Framing::Next(body_bytes) => self.discard(body_bytes, self.server.limits.discard).await?,
-                    Framing::Last => return self.finish().await,
-                    Framing::Abandoned => {
-                        self.finish().await?;
-                        // Closing while a body is on its way would make the client's stack throw the answer away.
-                        return self.discard(MAX_DISCARD_BYTES, self.server.limits.linger).await;
-                    }
+                    Framing::Last | Framing::Abandoned => return self.finish().await,
                 }
             }
             self.flush().await?;
@@ -186,11 +180,14 @@ impl<H: Host, S: Read + Write, P: Display> Connection<'_, H, S, P> {
         Ok(())
     }
 
-    /// Writes what stands in the output, and waits until the client has everything.
+    /// Writes what stands in the output and ends the connection.
+    ///
+    /// What the client still sends is read for a while: a stream closed with bytes unread is reset, and the reset would
+    /// overtake the answer.
     async fn finish(&mut self) -> Result<(), Lost> {
         self.flush().await?;
-        let Server { host, limits, .. } = self.server;
-        host.timeout(limits.stall, self.stream.flush()).await.and_then(Result::ok).ok_or(Lost)
+        self.server.host.end(&mut self.stream);
+        self.discard(MAX_DISCARD_BYTES, self.server.limits.linger).await
     }
 
     /// Reads and throws away the next `count` bytes, within `limit`.

@@ -1,11 +1,19 @@
-//! What the server needs from the machine besides a stream, so that tests can put a scripted machine in its place.
+//! What the server needs from the machine, so that tests can put a scripted one in its place.
 
 use core::fmt;
 use core::future::Future;
 use core::time::Duration;
 
-/// Time, shut-down and a place for log lines.
+use embedded_io_async::{Read, Write};
+
+/// Streams, time, shut-down and a place for log lines.
 pub trait Host {
+    /// A connection. What is written to it is sent without being flushed.
+    type Stream: Read + Write;
+
+    /// Ends the sending half of a stream, behind what has been written; the receiving half stays open.
+    fn end(&self, stream: &mut Self::Stream);
+
     /// Monotonic time since some fixed moment.
     fn now(&self) -> Duration;
 

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
-use embedded_io_async::Write;
+use embedded_io_async::Write as _;
 
 use crate::buffer::IDLE_BYTES;
 use crate::choose::Reply;
@@ -27,7 +27,7 @@ pub struct Limits {
     pub stall: Duration,
     /// Longest time for which bytes of a request body are read and thrown away.
     pub discard: Duration,
-    /// The same after the last answer of a connection.
+    /// The same after the last answer of a connection: how long the client may take to end its side.
     pub linger: Duration,
 }
 
@@ -84,13 +84,13 @@ impl<H> Server<H> {
 
 impl<H: Host> Server<H> {
     /// Turns a connection away, as far as one write goes.
-    pub async fn refuse<S: Write>(&self, stream: &mut S) {
+    pub async fn refuse(&self, mut stream: H::Stream) {
         let reply = Reply::Error(Status::ServiceUnavailable);
         let mut answer = Vec::with_capacity(IDLE_BYTES);
         reply
             .write(&Envelope { site: self.site, date: &self.date(), connection: Some("close") }, &mut answer);
         answer.extend_from_slice(reply.body());
-        // A new connection's send buffer takes this at once, so there is nothing to wait for; the stream is dropped anyway.
+        // A new connection's send buffer takes this at once. If it does not, the stream is dropped all the same.
         let _ = self.host.timeout(Duration::ZERO, stream.write(&answer)).await;
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Most calls are short: those go through a handful of unaligned loads and stores that may overlap each other, every load
 //! before the first store, so that the ranges may overlap, too. Long ones are left to the CPU's own string instructions, which
-//! on processors with ERMS (Intel 2012, AMD 2020) move a cache line a cycle.
+//! on processors with ERMS (Intel 2012, AMD 2020) move a cache line a cycle, but take their time to start.
 //!
 //! Loops are in assembly. The compiler would recognise a copying loop in Rust, and replace it by a call to `memcpy`: itself.
 #![expect(unsafe_code, reason = "raw memory is what it works on")]
@@ -10,8 +10,10 @@
 use core::arch::asm;
 use core::cmp::Ordering;
 
-/// Up to here a copy or fill is a few moves; above, a string instruction has paid back its start.
+/// Up to here a copy is a few moves, all loads first.
 const SHORT_BYTES: usize = 128;
+/// Up to here a copy or fill is a loop of moves; above, a string instruction has paid back its start.
+const MEDIUM_BYTES: usize = 1024;
 
 /// Copies.
 ///
@@ -23,6 +25,11 @@ pub(super) unsafe fn copy(to: *mut u8, from: *const u8, size_bytes: usize) {
     if size_bytes <= SHORT_BYTES {
         // SAFETY: as the caller promises.
         unsafe { copy_short(to, from, size_bytes) };
+        return;
+    }
+    if size_bytes <= MEDIUM_BYTES {
+        // SAFETY: as the caller promises.
+        unsafe { copy_medium(to, from, size_bytes) };
         return;
     }
     // SAFETY: moves `size_bytes` bytes upwards, which the caller has vouched for; the direction flag is clear by the ABI.
@@ -73,6 +80,53 @@ pub(super) unsafe fn copy_overlapping(to: *mut u8, from: *const u8, size_bytes: 
     }
     // SAFETY: the rest, at the ranges' starts, is short, and not yet overwritten.
     unsafe { copy_short(to, from, left) };
+}
+
+/// Copies upwards, 64 bytes at a time, then the last 64.
+///
+/// # Safety
+/// As for [`copy`], with more than 64 bytes.
+#[inline]
+unsafe fn copy_medium(to: *mut u8, from: *const u8, size_bytes: usize) {
+    // SAFETY: loads and stores stay within the ranges. The last 64 bytes are loaded before the first store. Each other load comes
+    // before any store to where it loads from, as `to` does not lie inside `from`'s range: stores trail loads.
+    unsafe {
+        asm!(
+            "movups {e}, [{from} + {last}]",
+            "movups {f}, [{from} + {last} + 16]",
+            "movups {g}, [{from} + {last} + 32]",
+            "movups {h}, [{from} + {last} + 48]",
+            "2:",
+            "movups {a}, [{from} + {at}]",
+            "movups {b}, [{from} + {at} + 16]",
+            "movups {c}, [{from} + {at} + 32]",
+            "movups {d}, [{from} + {at} + 48]",
+            "movups [{to} + {at}], {a}",
+            "movups [{to} + {at} + 16], {b}",
+            "movups [{to} + {at} + 32], {c}",
+            "movups [{to} + {at} + 48], {d}",
+            "add {at}, 64",
+            "cmp {at}, {last}",
+            "jb 2b",
+            "movups [{to} + {last}], {e}",
+            "movups [{to} + {last} + 16], {f}",
+            "movups [{to} + {last} + 32], {g}",
+            "movups [{to} + {last} + 48], {h}",
+            from = in(reg) from,
+            to = in(reg) to,
+            last = in(reg) size_bytes.wrapping_sub(64),
+            at = inout(reg) 0_usize => _,
+            a = out(xmm_reg) _,
+            b = out(xmm_reg) _,
+            c = out(xmm_reg) _,
+            d = out(xmm_reg) _,
+            e = out(xmm_reg) _,
+            f = out(xmm_reg) _,
+            g = out(xmm_reg) _,
+            h = out(xmm_reg) _,
+            options(nostack),
+        );
+    }
 }
 
 /// Copies at most [`SHORT_BYTES`]: the first and the last words of the range, which overlap where it is shorter than both.
@@ -197,11 +251,46 @@ pub(super) unsafe fn fill(to: *mut u8, byte: u8, size_bytes: usize) {
                 fill_ends(to, wide, size_bytes);
                 fill_ends(to.wrapping_add(16), wide, size_bytes.wrapping_sub(32));
             }
+            65..=MEDIUM_BYTES => fill_medium(to, byte, size_bytes),
             _ => {
                 asm!("rep stosb", inout("rcx") size_bytes => _, inout("rdi") to => _, in("al") byte,
                     options(nostack, preserves_flags));
             }
         }
+    }
+}
+
+/// Fills 64 bytes at a time, then the last 64.
+///
+/// # Safety
+/// As for [`fill`], with more than 64 bytes.
+#[inline]
+unsafe fn fill_medium(to: *mut u8, byte: u8, size_bytes: usize) {
+    let word = u64::from_ne_bytes([byte; 8]);
+    // SAFETY: all stores lie within the range.
+    unsafe {
+        asm!(
+            "movq {wide}, {word}",
+            "punpcklqdq {wide}, {wide}",
+            "2:",
+            "movups [{to} + {at}], {wide}",
+            "movups [{to} + {at} + 16], {wide}",
+            "movups [{to} + {at} + 32], {wide}",
+            "movups [{to} + {at} + 48], {wide}",
+            "add {at}, 64",
+            "cmp {at}, {last}",
+            "jb 2b",
+            "movups [{to} + {last}], {wide}",
+            "movups [{to} + {last} + 16], {wide}",
+            "movups [{to} + {last} + 32], {wide}",
+            "movups [{to} + {last} + 48], {wide}",
+            word = in(reg) word,
+            to = in(reg) to,
+            last = in(reg) size_bytes.wrapping_sub(64),
+            at = inout(reg) 0_usize => _,
+            wide = out(xmm_reg) _,
+            options(nostack),
+        );
     }
 }
 
@@ -269,7 +358,7 @@ mod tests {
 
     #[test]
     fn copies_every_size_and_nothing_beyond() {
-        for size in SIZES.chain([1000, 4096, 70_000]) {
+        for size in SIZES.chain([1000, 1023, 1024, 1025, 4096, 70_000]) {
             let from = pattern(size);
             let mut to = vec![0xee; size + 32];
             // SAFETY: `to` has room for `size` bytes from offset 16 on.
@@ -281,7 +370,7 @@ mod tests {
 
     #[test]
     fn overlapping_copies_are_as_if_through_a_third_place() {
-        for size in SIZES.chain([1000, 5000]) {
+        for size in SIZES.chain([1000, 1024, 1025, 5000]) {
             for (to, from) in [(0, 1), (1, 0), (0, 16), (16, 0), (0, 63), (63, 0), (200, 0), (0, 200), (5, 5)]
             {
                 let mut bytes = pattern(size + 200);
@@ -297,7 +386,7 @@ mod tests {
 
     #[test]
     fn fills_every_size_and_nothing_beyond() {
-        for size in SIZES.chain([4096]) {
+        for size in SIZES.chain([1000, 1024, 1025, 4096]) {
             let mut to = vec![0xee; size + 32];
             // SAFETY: `to` has room for `size` bytes from offset 16 on.
             unsafe { fill(to.as_mut_ptr().wrapping_add(16), 0x5a, size) };

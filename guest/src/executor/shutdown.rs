@@ -4,6 +4,7 @@ use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
 
+use hvcall::Events;
 use slab::Slab;
 use spin::Mutex;
 
@@ -16,6 +17,11 @@ pub(super) struct State {
 impl State {
     pub(super) const fn new() -> Self {
         Self { begun: AtomicBool::new(false), waiting: Mutex::new(Slab::new()) }
+    }
+
+    /// What the wait is to look for: the event, until it came.
+    pub(super) fn interest(&self) -> Events {
+        if self.begun.load(Ordering::Acquire) { Events::empty() } else { Events::SHUTDOWN }
     }
 
     /// Wakes everybody, once.

@@ -175,9 +175,9 @@ pub fn timeout<F: Future>(duration: Duration, future: F) -> impl Future<Output =
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::executor::{current, run, spawn};
+    use crate::executor::{current, run, spawn, yield_now};
     use crate::testing;
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
     use std::rc::Rc;
 
     const MS: Duration = Duration::from_millis(1);
@@ -208,6 +208,27 @@ mod tests {
         let deadlines: Vec<u64> =
             testing::monitor(|monitor| monitor.waits.iter().map(|wait| wait.0).collect());
         assert_eq!(deadlines, [10_000_000, 20_000_000, 30_000_000]);
+    }
+
+    #[test]
+    fn a_task_that_never_rests_keeps_neither_timers_nor_the_host_out() {
+        let (stop, seen) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
+        let (stopped, waits) = (Rc::clone(&stop), Rc::clone(&seen));
+        run(async {
+            spawn(async move {
+                while !stopped.get() {
+                    waits.set(testing::monitor(|monitor| {
+                        monitor.now_ns += 1000;
+                        monitor.waits.len()
+                    }));
+                    yield_now().await;
+                }
+            })
+            .detach();
+            sleep(MS).await;
+            stop.set(true);
+        });
+        assert!(seen.get() >= 3, "the host was asked {} times in 1000 task runs", seen.get());
     }
 
     #[test]

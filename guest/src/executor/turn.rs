@@ -42,7 +42,7 @@ impl Executor {
     /// Runs tasks and drivers until there is nothing to do or the host has waited long enough.
     fn run_until_idle<F: Future>(&self, mut main: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
         let mut runs = 0;
-        while runs < RUNS_PER_TURN {
+        loop {
             if self.main_ready.swap(false, Ordering::AcqRel) {
                 let polled = main.as_mut().poll(&mut Context::from_waker(waker));
                 if polled.is_ready() {
@@ -51,11 +51,11 @@ impl Executor {
                 runs += 1;
             }
             runs += self.run_tasks(RUNS_PER_TURN);
-            if self.has_ready() {
+            if self.has_ready() && runs < RUNS_PER_TURN {
                 continue;
             }
             let progress = self.poll_drivers();
-            if !progress && !self.has_ready() {
+            if runs >= RUNS_PER_TURN || !(progress || self.has_ready()) {
                 break;
             }
             runs += 1;
@@ -96,7 +96,8 @@ impl Executor {
         batch.clear();
         let staged =
             self.drivers().fold(Events::empty(), |events, driver| events | driver.stage_output(batch));
-        let wait = batch.push(&Call::Wait { deadline_ns: self.deadline().as_ns(), interest: staged });
+        let interest = staged | self.shutdown.interest();
+        let wait = batch.push(&Call::Wait { deadline_ns: self.deadline().as_ns(), interest });
         for driver in self.drivers() {
             driver.stage_input(batch);
         }

@@ -10,6 +10,7 @@ use crate::time::Instant;
 
 impl Link {
     /// Takes in an ARP packet.
+    #[cold]
     pub(super) fn receive_arp(&mut self, payload: &[u8], now: Instant) {
         let Ok(ArpRepr::EthernetIpv4 {
             operation,

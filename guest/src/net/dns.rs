@@ -133,10 +133,11 @@ impl<'a> Query<'a> {
         if question.type_ != self.kind || !question.name.eq_ignore_ascii_case(self.name) {
             return None;
         }
-        match packet.rcode() {
-            DnsRcode::NoError => {}
-            DnsRcode::NXDomain => return Some(Err(Error::NotFound)),
-            _ => return Some(Err(Error::ResolverFailed)),
+        if packet.rcode() == DnsRcode::NXDomain {
+            return Some(Err(Error::NotFound));
+        }
+        if packet.rcode() != DnsRcode::NoError {
+            return Some(Err(Error::ResolverFailed));
         }
         let mut found = Addresses::new();
         for _ in 0..packet.answer_record_count() {

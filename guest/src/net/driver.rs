@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use hvcall::frame::MAX_FRAME_BYTES;
 use hvcall::{Call, Events, Frame, MAX_ENTRIES, MAX_NICS, Status};
 use smoltcp::wire::ETHERNET_HEADER_LEN;
-use spin::Mutex;
+use spin::{Mutex, MutexGuard, Once};
 
 use super::StaticConfig;
 use super::frame::Outgoing;
@@ -21,6 +21,7 @@ use crate::hv::{self, Batch, Slot};
 use crate::time::Instant;
 
 /// Frames per call.
+#[expect(clippy::cast_possible_truncation, reason = "it is 64")]
 const RING: usize = MAX_ENTRIES as usize;
 /// Receive buffers: as many as a call takes, but no more memory than this per NIC, unless frames are huge.
 const RECEIVE_BYTES: usize = 256 * 1024;
@@ -31,7 +32,7 @@ const MIN_BUFFER_BYTES: usize = 2 * 1024;
 /// whether it did is known only after the wait.
 const LARGE_BURST: usize = 16;
 
-static NET: Mutex<Option<Net>> = Mutex::new(None);
+static NET: Once<Mutex<Net>> = Once::new();
 static BAKED: Mutex<heapless::Vec<(usize, StaticConfig), MAX_NICS>> = Mutex::new(heapless::Vec::new());
 
 struct Net {
@@ -58,10 +59,15 @@ struct Ring {
 
 /// Uses the stack. It is made, and put into the executor's turn, the first time.
 pub(super) fn with<R>(act: impl FnOnce(&mut Stack) -> R) -> R {
-    let mut net = NET.lock();
-    let net = net.get_or_insert_with(start);
+    act(&mut acquire().stack)
+}
+
+/// Locks the stack, and tells it the time. Not inlined: it would be, into every operation of every socket.
+#[inline(never)]
+fn acquire() -> MutexGuard<'static, Net> {
+    let mut net = NET.call_once(|| Mutex::new(start())).lock();
     net.stack.now = Instant::now();
-    act(&mut net.stack)
+    net
 }
 
 /// Remembers addresses for [`start`].
@@ -73,6 +79,8 @@ pub(super) fn bake(nic: usize, config: StaticConfig) {
     }
 }
 
+#[cold]
+#[inline(never)]
 fn start() -> Net {
     let now = Instant::now();
     let mut stack = Stack::new(crate::entropy::u64);
@@ -225,5 +233,5 @@ impl Driver for NetDriver {
 
 /// Uses the stack and its rings, if there are any yet.
 fn each<R>(act: impl FnOnce(&mut Net) -> R) -> Option<R> {
-    NET.lock().as_mut().map(act)
+    NET.get().map(|net| act(&mut net.lock()))
 }

@@ -10,11 +10,11 @@ use smoltcp::wire::{EthernetAddress, EthernetFrame, EthernetProtocol};
 
 use super::addresses::Addresses;
 use super::frame::{Outgoing, Pool};
-use super::hash::Keyed;
 use super::neighbor::{Neighbors, Question, Resolution};
 use crate::time::Instant;
 
 /// Frames the queue takes before sockets are held back: what one `net_send` carries.
+#[expect(clippy::cast_possible_truncation, reason = "it is 64")]
 const SOFT_LIMIT: usize = hvcall::MAX_ENTRIES as usize;
 /// Frames the queue takes at all. The difference is for answers that cannot be held back, and they are lost beyond it.
 const HARD_LIMIT: usize = 4 * SOFT_LIMIT;
@@ -42,12 +42,12 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(mac: EthernetAddress, mtu: usize, hash: Keyed) -> Self {
+    pub(super) fn new(mac: EthernetAddress, mtu: usize) -> Self {
         Self {
             mac,
             mtu,
             addresses: Addresses::new(mac),
-            neighbors: Neighbors::new(hash),
+            neighbors: Neighbors::new(),
             counters: Counters::default(),
             pool: Pool::new(mtu),
             queue: VecDeque::new(),
@@ -57,11 +57,6 @@ impl Link {
     /// Whether sockets may put another packet in.
     pub(super) fn has_room(&self) -> bool {
         self.queue.len() < SOFT_LIMIT
-    }
-
-    /// Whether there is nothing to send.
-    pub(super) fn is_idle(&self) -> bool {
-        self.queue.is_empty()
     }
 
     /// The next frame to send, in order.
@@ -126,6 +121,7 @@ impl Link {
     }
 
     /// Puts a question on the link.
+    #[cold]
     fn ask(&mut self, question: Question) {
         match question.target {
             IpAddr::V4(target) => self.ask_arp(target, question.to),

@@ -40,6 +40,7 @@ mod neighbor;
 mod nic;
 mod packet;
 mod router;
+mod sorted;
 mod stack;
 mod stage;
 mod tcp;

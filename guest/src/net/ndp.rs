@@ -2,9 +2,8 @@
 
 use core::net::{IpAddr, Ipv6Addr};
 
-use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
-    EthernetAddress, EthernetProtocol, Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv6Packet, Ipv6Repr,
+    EthernetAddress, EthernetProtocol, IPV6_HEADER_LEN, Icmpv6Packet, IpProtocol, Ipv6Packet, Ipv6Repr,
     NdiscNeighborFlags, NdiscRepr, RawHardwareAddress,
 };
 
@@ -17,6 +16,11 @@ const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 /// NDP packets with any other hop limit crossed a router and are forgeries (RFC 4861, section 11.2).
 const HOP_LIMIT: u8 = 255;
 
+/// Whether an ICMPv6 packet is of one of the five NDP types, 133 to 137.
+pub(super) fn is_ndp(packet: &[u8]) -> bool {
+    packet.get(IPV6_HEADER_LEN).is_some_and(|kind| (133..=137).contains(kind))
+}
+
 /// The NDP message in an IPv6 packet, if it holds a valid one. Gives the message and the packet's source.
 pub(super) fn parse(packet: &[u8]) -> Option<(NdiscRepr<'_>, Ipv6Addr)> {
     let ip = Ipv6Packet::new_checked(packet).ok()?;
@@ -24,11 +28,8 @@ pub(super) fn parse(packet: &[u8]) -> Option<(NdiscRepr<'_>, Ipv6Addr)> {
         return None;
     }
     let icmp = Icmpv6Packet::new_checked(ip.payload()).ok()?;
-    let checks = ChecksumCapabilities::default();
-    match Icmpv6Repr::parse(&ip.src_addr(), &ip.dst_addr(), &icmp, &checks).ok()? {
-        Icmpv6Repr::Ndisc(message) => Some((message, ip.src_addr())),
-        _ => None,
-    }
+    let message = NdiscRepr::parse(&icmp).ok()?;
+    icmp.verify_checksum(&ip.src_addr(), &ip.dst_addr()).then_some((message, ip.src_addr()))
 }
 
 impl Link {
@@ -104,8 +105,8 @@ impl Link {
         if anonymous {
             self.send_ndp(message, own, ALL_NODES, group_mac(ALL_NODES));
         } else if self.is_neighbor(asker) {
-            let (ip, icmp) = headers(message, own, asker);
-            self.send_packet(ip.buffer_len() + ip.payload_len, now, |out| emit(&ip, &icmp, out));
+            let ip = header(&message, own, asker);
+            self.send_packet(ip.buffer_len() + ip.payload_len, now, |out| emit(&ip, &message, out));
         }
     }
 
@@ -115,30 +116,29 @@ impl Link {
     }
 
     fn send_ndp(&mut self, message: NdiscRepr<'_>, from: Ipv6Addr, to: Ipv6Addr, mac: EthernetAddress) {
-        let (ip, icmp) = headers(message, from, to);
+        let ip = header(&message, from, to);
         self.send_raw(EthernetProtocol::Ipv6, mac, ip.buffer_len() + ip.payload_len, |out| {
-            emit(&ip, &icmp, out);
+            emit(&ip, &message, out);
         });
     }
 }
 
-fn headers(message: NdiscRepr<'_>, from: Ipv6Addr, to: Ipv6Addr) -> (Ipv6Repr, Icmpv6Repr<'_>) {
-    let icmp = Icmpv6Repr::Ndisc(message);
-    let ip = Ipv6Repr {
+fn header(message: &NdiscRepr<'_>, from: Ipv6Addr, to: Ipv6Addr) -> Ipv6Repr {
+    Ipv6Repr {
         src_addr: from,
         dst_addr: to,
         next_header: IpProtocol::Icmpv6,
-        payload_len: icmp.buffer_len(),
+        payload_len: message.buffer_len(),
         hop_limit: HOP_LIMIT,
-    };
-    (ip, icmp)
+    }
 }
 
-fn emit(ip: &Ipv6Repr, icmp: &Icmpv6Repr<'_>, out: &mut [u8]) {
+fn emit(ip: &Ipv6Repr, message: &NdiscRepr<'_>, out: &mut [u8]) {
     let mut packet = Ipv6Packet::new_unchecked(out);
     ip.emit(&mut packet);
-    let mut message = Icmpv6Packet::new_unchecked(packet.payload_mut());
-    icmp.emit(&ip.src_addr, &ip.dst_addr, &mut message, &ChecksumCapabilities::default());
+    let mut icmp = Icmpv6Packet::new_unchecked(packet.payload_mut());
+    message.emit(&mut icmp);
+    icmp.fill_checksum(&ip.src_addr, &ip.dst_addr);
 }
 
 fn group_mac(group: Ipv6Addr) -> EthernetAddress {

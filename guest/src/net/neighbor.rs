@@ -8,11 +8,10 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use hashbrown::HashMap;
 use smoltcp::wire::EthernetAddress;
 
 use super::frame::Outgoing;
-use super::hash::Keyed;
+use super::sorted::SortedMap;
 use crate::time::Instant;
 
 /// Most neighbours known at once.
@@ -39,7 +38,7 @@ struct Neighbor {
 /// The table.
 #[derive(Debug)]
 pub(super) struct Neighbors {
-    table: HashMap<IpAddr, Neighbor, Keyed>,
+    table: SortedMap<IpAddr, Neighbor>,
     /// No question is due before this. May be early, never late.
     next_ask: Instant,
     /// Packets dropped because their neighbour did not answer.
@@ -63,8 +62,8 @@ pub(super) enum Resolution {
 }
 
 impl Neighbors {
-    pub(super) fn new(hash: Keyed) -> Self {
-        Self { table: HashMap::with_hasher(hash), next_ask: Instant::FAR_FUTURE, dropped: 0 }
+    pub(super) fn new() -> Self {
+        Self { table: SortedMap::new(), next_ask: Instant::FAR_FUTURE, dropped: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -101,7 +100,7 @@ impl Neighbors {
     /// A packet from `address` came from `mac`. Fills an entry and keeps it fresh, but never redirects one: only an answer
     /// or the neighbour's silence does that.
     pub(super) fn observe(&mut self, address: IpAddr, mac: EthernetAddress, now: Instant) -> Vec<Outgoing> {
-        match self.table.get_mut(&address) {
+        match self.table.get_mut(address) {
             Some(neighbor) if neighbor.mac == Some(mac) => {
                 neighbor.confirmed = now;
                 neighbor.tries = 0;
@@ -114,7 +113,7 @@ impl Neighbors {
 
     /// An unasked announcement: believed only about a neighbour that is known already.
     pub(super) fn announce(&mut self, address: IpAddr, mac: EthernetAddress, now: Instant) -> Vec<Outgoing> {
-        if self.table.contains_key(&address) { self.confirm(address, mac, now) } else { Vec::new() }
+        if self.table.get(address).is_some() { self.confirm(address, mac, now) } else { Vec::new() }
     }
 
     /// The questions that are due, after dropping neighbours that never answered.
@@ -125,7 +124,7 @@ impl Neighbors {
         let mut questions = Vec::new();
         let mut next = Instant::FAR_FUTURE;
         let dropped = &mut self.dropped;
-        self.table.retain(|&target, neighbor| {
+        self.table.retain(|target, neighbor| {
             if neighbor.tries == 0 {
                 return true;
             }
@@ -165,18 +164,19 @@ fn ask(neighbor: &mut Neighbor, target: IpAddr, now: Instant, next: &mut Instant
 }
 
 /// The entry for `address`, new if need be; the least recently used makes room.
+#[inline(never)]
 fn entry<'a>(
-    table: &'a mut HashMap<IpAddr, Neighbor, Keyed>,
+    table: &'a mut SortedMap<IpAddr, Neighbor>,
     address: IpAddr,
     now: Instant,
     dropped: &mut u64,
 ) -> &'a mut Neighbor {
     if table.len() >= CAPACITY
-        && !table.contains_key(&address)
-        && let Some(oldest) = table.iter().min_by_key(|(_, neighbor)| neighbor.used).map(|(key, _)| *key)
-        && let Some(evicted) = table.remove(&oldest)
+        && table.get(address).is_none()
+        && let Some(oldest) = table.iter().min_by_key(|(_, neighbor)| neighbor.used).map(|(key, _)| key)
+        && let Some(evicted) = table.remove(oldest)
     {
         *dropped += evicted.pending.len() as u64;
     }
-    table.entry(address).or_insert_with(|| Neighbor { used: now, ..Neighbor::default() })
+    table.get_or_insert_with(address, || Neighbor { used: now, ..Neighbor::default() })
 }

@@ -14,7 +14,6 @@ use smoltcp::wire::{
 
 use super::addresses::{Addresses, is_host};
 use super::dhcp::{Change, Dhcp, Message};
-use super::hash::Keyed;
 use super::link::Link;
 use super::ndp;
 use super::router::RouterDiscovery;
@@ -40,12 +39,11 @@ impl Nic {
     pub(super) fn new(
         info: &NicInfo,
         baked: Option<&StaticConfig>,
-        hash: Keyed,
         random: fn() -> u64,
         now: Instant,
     ) -> Self {
         let mac = EthernetAddress(info.mac);
-        let mut link = Link::new(mac, usize::from(info.mtu.max(MIN_MTU)), hash);
+        let mut link = Link::new(mac, usize::from(info.mtu.max(MIN_MTU)));
         let ipv4 = host_ipv4(info).or_else(|| baked.and_then(|config| config.ipv4));
         let ipv6 = host_ipv6(info).or_else(|| baked.and_then(|config| config.ipv6));
         if let Some(config) = ipv4 {
@@ -120,6 +118,11 @@ impl Nic {
 
     /// Runs the NIC's own timers, and says whether its addresses changed.
     pub(super) fn poll(&mut self, now: Instant) -> bool {
+        now >= self.deadline() && self.run_timers(now)
+    }
+
+    #[cold]
+    fn run_timers(&mut self, now: Instant) -> bool {
         self.link.poll_neighbors(now);
         let mut changed = false;
         if let Some(dhcp) = &mut self.dhcp {
@@ -143,6 +146,7 @@ impl Nic {
     }
 
     /// Takes in a datagram to the DHCP client port, and says whether our addresses changed. `None` if no client runs.
+    #[cold]
     pub(super) fn receive_dhcp(&mut self, payload: &[u8], now: Instant) -> Option<bool> {
         let change = self.dhcp.as_mut()?.receive(payload, now);
         let changed = self.apply(change);
@@ -155,6 +159,11 @@ impl Nic {
 
     /// Takes in `packet` if it is NDP: says whether our addresses changed, or `None` for any other packet.
     pub(super) fn receive_ndp(&mut self, packet: &[u8], now: Instant) -> Option<bool> {
+        if ndp::is_ndp(packet) { self.take_ndp(packet, now) } else { None }
+    }
+
+    #[cold]
+    fn take_ndp(&mut self, packet: &[u8], now: Instant) -> Option<bool> {
         let (message, source) = ndp::parse(packet)?;
         let NdiscRepr::RouterAdvert { lladdr, .. } = message else {
             self.link.receive_ndp(&message, source, now);

@@ -29,7 +29,6 @@ pub(super) struct Stack {
     pub(super) now: Instant,
     /// A set without sockets: answers pings, and refuses what nobody wants.
     control: SocketSet<'static>,
-    hash: Keyed,
     /// Who waits for an address, and who for room in a transmit queue.
     configuring: Vec<Waker>,
     congested: Vec<Waker>,
@@ -38,15 +37,13 @@ pub(super) struct Stack {
 impl Stack {
     /// A stack without NICs. `random` gives unpredictable numbers.
     pub(super) fn new(random: fn() -> u64) -> Self {
-        let hash = Keyed::new(random);
         Self {
             nics: Vec::new(),
-            tcp: TcpState::new(hash),
-            udp: Ports::new(hash),
+            tcp: TcpState::new(Keyed::new(random)),
+            udp: Ports::new(),
             random,
             now: Instant::default(),
             control: SocketSet::new(Vec::new()),
-            hash,
             configuring: Vec::new(),
             congested: Vec::new(),
         }
@@ -54,7 +51,7 @@ impl Stack {
 
     /// Adds a NIC, whose index is the number of those before it.
     pub(super) fn add_nic(&mut self, info: &NicInfo, baked: Option<&StaticConfig>, now: Instant) {
-        self.nics.push(Nic::new(info, baked, self.hash, self.random, now));
+        self.nics.push(Nic::new(info, baked, self.random, now));
     }
 
     /// Takes in a frame that arrived on a NIC, with its `hvcall::frame` flags. Sockets are looked at in [`Self::poll`], so
@@ -140,6 +137,7 @@ impl Stack {
     }
 
     /// Counts what there is.
+    #[cold]
     pub(super) fn stats(&self) -> Stats {
         let mut stats = Stats {
             connections: self.tcp.table.len(),
@@ -198,33 +196,42 @@ impl Stack {
         }
         let nic = self.nics.get_mut(index)?;
         let addresses = &nic.link.addresses;
+        // Who has no address yet may ask everybody for one.
+        let newcomer = packet.source.is_unspecified()
+            && packet.protocol == IpProtocol::Udp
+            && addresses.is_broadcast(packet.destination);
         let host = is_host(packet.source) && !addresses.is_broadcast(packet.source);
-        if !host || addresses.owns(packet.source) {
+        if !(host || newcomer) || addresses.owns(packet.source) {
             return None;
         }
         let ours = addresses.owns(packet.destination);
         let group = packet.destination.is_multicast() || addresses.is_broadcast(packet.destination);
-        match packet.protocol {
-            IpProtocol::Tcp if ours => self.receive_tcp(index, packet, now),
-            IpProtocol::Udp if ours || group => {
-                let datagram = packet.udp()?;
-                let from = SocketAddr::new(packet.source, datagram.src_port());
-                let taken =
-                    self.udp.receive(datagram.dst_port(), from, packet.destination, datagram.payload());
-                if !taken && ours {
-                    self.refuse(index, packet, now);
-                }
-                taken.then_some(())
-            }
-            _ if ours || (group && packet.protocol == IpProtocol::Icmpv6) => {
-                self.refuse(index, packet, now);
-                Some(())
-            }
-            _ => None,
+        if packet.protocol == IpProtocol::Tcp {
+            return if ours { self.receive_tcp(index, packet, now) } else { None };
         }
+        if packet.protocol == IpProtocol::Udp {
+            return if ours || group { self.receive_udp(index, packet, ours, now) } else { None };
+        }
+        // Pings to a group are answered over IPv6 only: over IPv4 they are known for amplifying attacks.
+        if ours || (group && packet.protocol == IpProtocol::Icmpv6) {
+            self.refuse(index, packet, now);
+            return Some(());
+        }
+        None
+    }
+
+    fn receive_udp(&mut self, index: usize, packet: &Packet<'_>, ours: bool, now: Instant) -> Option<()> {
+        let datagram = packet.udp()?;
+        let from = SocketAddr::new(packet.source, datagram.src_port());
+        let taken = self.udp.receive(datagram.dst_port(), from, packet.destination, datagram.payload());
+        if !taken && ours {
+            self.refuse(index, packet, now);
+        }
+        taken.then_some(())
     }
 
     /// Lets smoltcp answer what no socket wants: pings with an echo, the rest with a refusal.
+    #[cold]
     pub(super) fn refuse(&mut self, index: usize, packet: &Packet<'_>, now: Instant) {
         if let Some(nic) = self.nics.get_mut(index) {
             nic.ingress(packet.bytes, &mut self.control, now);
@@ -234,13 +241,13 @@ impl Stack {
     /// DHCP and NDP come before we have addresses, and decide which. `None` for anything else.
     fn receive_configuration(&mut self, index: usize, packet: &Packet<'_>, now: Instant) -> Option<()> {
         let nic = self.nics.get_mut(index)?;
-        let changed = match packet.protocol {
-            IpProtocol::Icmpv6 => nic.receive_ndp(packet.bytes, now)?,
-            IpProtocol::Udp if packet.source.is_ipv4() => {
-                let datagram = packet.udp().filter(|datagram| datagram.dst_port() == DHCP_CLIENT_PORT)?;
-                nic.receive_dhcp(datagram.payload(), now)?
-            }
-            _ => return None,
+        let changed = if packet.protocol == IpProtocol::Icmpv6 {
+            nic.receive_ndp(packet.bytes, now)?
+        } else if packet.protocol == IpProtocol::Udp && packet.source.is_ipv4() {
+            let datagram = packet.udp().filter(|datagram| datagram.dst_port() == DHCP_CLIENT_PORT)?;
+            nic.receive_dhcp(datagram.payload(), now)?
+        } else {
+            return None;
         };
         if changed {
             self.wake_configuring();

@@ -70,7 +70,10 @@ fn assign<'a, T>(
             (_, []) => return usage(format!("{option}: {appliance} has no {kind}")),
             (None, [_]) => 0,
             (None, _) => {
-                return usage(format!("{option}: {appliance} has several of them, say which: {}", names.join(", ")));
+                return usage(format!(
+                    "{option}: {appliance} has several of them, say which: {}",
+                    names.join(", ")
+                ));
             }
             (Some(name), _) => match names.iter().position(|known| *known == name) {
                 Some(at) => at,
@@ -87,7 +90,9 @@ fn assign<'a, T>(
     let mut complete = Vec::with_capacity(names.len());
     for (name, item) in names.iter().zip(pairs) {
         let Some(item) = item else {
-            return usage(format!("{appliance} needs {kind} `{name}`: give it with {option} {name}={example}"));
+            return usage(format!(
+                "{appliance} needs {kind} `{name}`: give it with {option} {name}={example}"
+            ));
         };
         complete.push((*name, item));
     }

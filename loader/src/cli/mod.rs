@@ -2,6 +2,7 @@
 
 mod build;
 mod devices;
+mod doctor;
 mod error;
 pub(crate) mod panic;
 mod run;
@@ -22,6 +23,7 @@ struct Cli {
 enum Command {
     Build(build::Arguments),
     Run(Box<run::Arguments>),
+    Doctor(doctor::Arguments),
 }
 
 const EXIT_STATUS: &str = "\
@@ -43,6 +45,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match cli.command {
         Command::Build(arguments) => build::run(&arguments),
         Command::Run(arguments) => run::run(*arguments),
+        Command::Doctor(arguments) => Ok(doctor::run(&arguments)),
     };
     result.unwrap_or_else(|error| {
         eprintln!("ringwall: {error}");

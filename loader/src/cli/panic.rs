@@ -16,7 +16,10 @@ pub(crate) fn install() {
         let (file, number) = info.location().map_or(("?", 0), |location| (location.file(), location.line()));
         // A message that does not fit is cut: what is there already is worth printing.
         let _ = write!(line, "ringwall: bug, please report it: {file}:{number}: {message}");
-        let _ = rustix::io::writev(rustix::stdio::stderr(), &[IoSlice::new(line.as_bytes()), IoSlice::new(b"\n")]);
+        let _ = rustix::io::writev(
+            rustix::stdio::stderr(),
+            &[IoSlice::new(line.as_bytes()), IoSlice::new(b"\n")],
+        );
         exit();
     }));
 }

@@ -70,7 +70,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
     let memory_bytes = arguments.mem.unwrap_or(image.manifest.memory_bytes);
     if arguments.verbose {
         let (name, version) = (image.manifest.name(), image.manifest.version());
-        eprintln!("ringwall: {name} {version}: backend kvm, gate port, {} KiB of memory", memory_bytes / 1024);
+        eprintln!(
+            "ringwall: {name} {version}: backend kvm, gate port, {} KiB of memory",
+            memory_bytes / 1024
+        );
     }
     Ok(parent::run(RunConfig {
         image,
@@ -105,7 +108,9 @@ fn terminated(arguments: &[String]) -> Result<Vec<u8>, CommandError> {
     }
     if bytes.len() > MAX_ARGUMENT_BYTES {
         let (given, most) = (bytes.len(), MAX_ARGUMENT_BYTES);
-        return Err(CommandError::Usage(format!("the appliance's arguments take {given} bytes, at most {most} fit")));
+        return Err(CommandError::Usage(format!(
+            "the appliance's arguments take {given} bytes, at most {most} fit"
+        )));
     }
     Ok(bytes)
 }

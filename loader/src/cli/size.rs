@@ -20,7 +20,9 @@ mod tests {
 
     #[test]
     fn sizes_have_units_of_1024() {
-        for (text, bytes) in [("4096", 4096), ("64K", 65_536), ("16m", 1 << 24), ("1GiB", 1 << 30), ("2MB", 1 << 21)] {
+        for (text, bytes) in
+            [("4096", 4096), ("64K", 65_536), ("16m", 1 << 24), ("1GiB", 1 << 30), ("2MB", 1 << 21)]
+        {
             assert_eq!(parse(text), Ok(bytes));
         }
         for text in ["", "M", "-1", "1T", "1.5G", "99999999999999999999", "18446744073709551615K"] {

@@ -107,7 +107,7 @@ pub enum NetSpecError {
         /// What is missing.
         needs: &'static str,
     },
-    /// Addresses were given for `user`, which has its own.
+    /// An option was given for `user`, which decides all of them itself.
     #[error(
         "option {0}= does not go with `user`, which gives the appliance its addresses; leave it out, or use tap:IFACE"
     )]
@@ -175,11 +175,16 @@ fn is_interface_name(text: &str) -> bool {
 impl NetSpec {
     /// What the guest is told about this NIC.
     ///
-    /// `mtu` and `offloads` are the host device's. `mtu=` may only lower what the host device takes; the smaller one counts.
+    /// `mtu` and `offloads` are the host device's. `mtu=` may only lower what a tap takes; the smaller one counts. What an
+    /// inherited descriptor takes is not known here, so there `mtu=` decides and `mtu` is only the default.
     #[must_use]
     pub fn nic_info(&self, appliance: &str, nic: &str, mtu: u16, offloads: Offloads) -> NicInfo {
         let mac = self.mac.unwrap_or_else(|| default_mac(appliance, nic));
-        let mtu = self.mtu.map_or(mtu, |chosen| chosen.min(mtu));
+        let mtu = match (&self.kind, self.mtu) {
+            (NetKind::Fd { .. }, Some(chosen)) => chosen,
+            (NetKind::Tap { .. } | NetKind::User, Some(chosen)) => chosen.min(mtu),
+            (_, None) => mtu,
+        };
         NicInfo {
             mac: mac.0,
             mtu: mtu.clamp(*MTU_BYTES.start(), *MTU_BYTES.end()),

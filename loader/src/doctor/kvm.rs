@@ -7,14 +7,7 @@ use kvm_bindings::{KVM_API_VERSION, KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL};
 use kvm_ioctls::{Cap, Kvm};
 
 use super::Check;
-
-/// What a machine without ring 0 needs.
-const NEEDED: [(Cap, &str); 4] = [
-    (Cap::UserMemory, "USER_MEMORY"),
-    (Cap::ReadonlyMem, "READONLY_MEM"),
-    (Cap::SyncRegs, "SYNC_REGS"),
-    (Cap::ImmediateExit, "IMMEDIATE_EXIT"),
-];
+use crate::backend::kvm::CAPABILITIES;
 
 /// KVM's modules and who they are for. Any of them will do.
 const MODULES: [&str; 3] = ["kvm_intel", "kvm_amd", "kvm_pvm"];
@@ -54,7 +47,7 @@ fn cannot_open(error: io::Error) -> Check {
 
 fn capabilities(kvm: &Kvm) -> Check {
     let (present, absent): (Vec<_>, Vec<_>) =
-        NEEDED.iter().partition(|(capability, _)| kvm.check_extension(*capability));
+        CAPABILITIES.iter().partition(|(capability, _)| kvm.check_extension(*capability));
     let names = |list: &[&(Cap, &str)]| list.iter().map(|(_, name)| *name).collect::<Vec<_>>().join(", ");
     if absent.is_empty() {
         Check::ok("kvm capabilities", names(&present))

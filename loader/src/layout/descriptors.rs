@@ -25,17 +25,17 @@ pub const DATA_SELECTOR: SegmentSelector = SegmentSelector::new(5, Ring::Ring3);
 /// TR: GDT entries 1 and 2.
 pub const TASK_SELECTOR: SegmentSelector = SegmentSelector::new(1, Ring::Ring0);
 
-const GDT_ENTRIES: usize = 7;
+const GDT_ENTRIES: u16 = 7;
 const TSS_OFFSET: u64 = 0x100;
 const IDT_OFFSET: u64 = 0x200;
 const IDT_ENTRY_BYTES: u64 = 16;
-const TSS_FIXED_BYTES: u64 = 104;
-static_assertions::const_assert_eq!(size_of::<TaskStateSegment>() as u64, TSS_FIXED_BYTES);
+const TSS_FIXED_BYTES: u16 = 104;
+static_assertions::const_assert_eq!(size_of::<TaskStateSegment>(), TSS_FIXED_BYTES as usize);
 
 /// I/O bitmap bytes up to the one that holds the gate's port, and the byte of ones that must follow (SDM Vol. 1, section
 /// 19.5.2).
-const BITMAP_BYTES: u64 = GATE_PORT as u64 / 8 + 2;
-static_assertions::const_assert!(TSS_OFFSET + TSS_FIXED_BYTES + BITMAP_BYTES <= IDT_OFFSET);
+const BITMAP_BYTES: u16 = GATE_PORT as u16 / 8 + 2;
+static_assertions::const_assert!(TSS_OFFSET + (TSS_FIXED_BYTES + BITMAP_BYTES) as u64 <= IDT_OFFSET);
 
 /// IST entry of every vector but 8 (1-based).
 const FAULT_IST: u8 = 1;
@@ -43,7 +43,7 @@ const FAULT_IST: u8 = 1;
 const DOUBLE_FAULT_IST: u8 = 2;
 
 /// Limit of the GDT.
-pub const GDT_LIMIT: u16 = (GDT_ENTRIES * 8 - 1) as u16;
+pub const GDT_LIMIT: u16 = GDT_ENTRIES * 8 - 1;
 /// Limit of the IDT: processor exceptions only.
 pub const IDT_LIMIT: u16 = stubs::VECTORS as u16 * 16 - 1;
 /// Limit of the TSS.
@@ -92,7 +92,7 @@ impl DescriptorPage {
     }
 }
 
-fn gdt(tss: Gva) -> [u64; GDT_ENTRIES] {
+fn gdt(tss: Gva) -> [u64; GDT_ENTRIES as usize] {
     let code: Descriptor =
         DescriptorBuilder::code_descriptor(0, 0xf_ffff, CodeSegmentType::ExecuteReadAccessed)
             .present()
@@ -121,7 +121,7 @@ fn tss(fault_stack: Gva, double_fault_stack: Gva) -> Vec<u8> {
     let mut tss = TaskStateSegment::new();
     tss.set_ist(usize::from(FAULT_IST) - 1, fault_stack.0);
     tss.set_ist(usize::from(DOUBLE_FAULT_IST) - 1, double_fault_stack.0);
-    tss.iomap_base = size_of::<TaskStateSegment>() as u16;
+    tss.iomap_base = TSS_FIXED_BYTES;
     // SAFETY: the type is packed integers without padding, of exactly this size, as asserted above.
     let fixed: [u8; size_of::<TaskStateSegment>()] = unsafe { std::mem::transmute(tss) };
     let mut bitmap = [0xff; BITMAP_BYTES as usize];

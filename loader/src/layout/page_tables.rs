@@ -169,7 +169,7 @@ mod tests {
         let mut large_pages = 0;
         for at in (0..heap.size_bytes).step_by(index(PAGE_BYTES)) {
             let (entry, large) = walk(&bytes, base.0, heap.gva.0 + at).unwrap();
-            let within = if large { at + heap.gva.0 & (LARGE_PAGE_BYTES - 1) } else { 0 };
+            let within = if large { (at + heap.gva.0) & (LARGE_PAGE_BYTES - 1) } else { 0 };
             assert_eq!((entry & 0x000f_ffff_ffff_f000) + within, heap.gpa().0 + at);
             large_pages += usize::from(large && within == 0);
         }

@@ -10,10 +10,12 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use hvcall::{Completion, DiskInfo, Gva, Operation, Request, Status, Wire as _};
 use rustix::fs::FallocateFlags;
 
+use crate::address::index;
+
 use super::memory::{GuestMemory, Source, Target};
 use super::transfer;
 
-const ENTRIES: usize = hvcall::MAX_ENTRIES as usize;
+const ENTRIES: usize = index(hvcall::MAX_ENTRIES);
 
 /// One disk.
 #[derive(Debug)]

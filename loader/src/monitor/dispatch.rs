@@ -92,7 +92,7 @@ impl Dispatcher {
 
     fn entropy(&self, bytes: GuestSlice) -> Result<u64, Status> {
         let target = self.memory.target(bytes.address, bytes.size_bytes)?;
-        let mut random = [0_u8; hvcall::MAX_ENTROPY_BYTES as usize];
+        let mut random = [0_u8; index(hvcall::MAX_ENTROPY_BYTES)];
         let wanted = &mut random[..index(bytes.size_bytes)];
         // Up to 256 bytes come whole or not at all (getrandom(2), "NOTES").
         let given = rustix::rand::getrandom(&mut *wanted, rustix::rand::GetRandomFlags::empty());
@@ -105,7 +105,7 @@ impl Dispatcher {
 
     fn multicall(&mut self, calls: GuestArray) -> Result<u64, Status> {
         let array = self.memory.target(calls.address, size_of_array::<CallEntry>(calls))?;
-        let mut copy = [0; hvcall::MAX_ENTRIES as usize * CallEntry::SIZE_BYTES];
+        let mut copy = [0; index(hvcall::MAX_ENTRIES) * CallEntry::SIZE_BYTES];
         array.as_source().copy_to(&mut copy);
         let entries = copy.chunks_exact(CallEntry::SIZE_BYTES).take(index(calls.count)).map(CallEntry::read);
         for (position, entry) in entries.enumerate() {

@@ -7,6 +7,8 @@ use hvcall::boot::Offloads;
 use hvcall::frame::{MAX_FRAME_BYTES, MIN_FRAME_BYTES};
 use hvcall::{Frame, NicInfo, Status, Wire as _};
 
+use crate::address::index;
+
 use super::memory::{GuestMemory, Source, Target};
 use super::transfer;
 
@@ -14,7 +16,7 @@ use super::transfer;
 const VNET_HEADER_BYTES: usize = 10;
 /// Frames thrown away in one call before it gives the others a turn: too long for their buffer, or too short to be frames.
 const MAX_DROPS: usize = 64;
-const ENTRIES: usize = hvcall::MAX_ENTRIES as usize;
+const ENTRIES: usize = index(hvcall::MAX_ENTRIES);
 
 /// One NIC.
 #[derive(Debug)]

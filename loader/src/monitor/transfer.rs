@@ -54,8 +54,10 @@ pub(super) fn write_at(fd: BorrowedFd<'_>, source: &Source, position: u64) -> io
     let (base, len) = source.raw();
     whole(len, |done| {
         let at = position_of(position, done)?;
-        // SAFETY: pwrite reads the rest of the guest range, which is proven readable; `done` is below `len`.
-        retry(|| unsafe { libc::pwrite(fd.as_raw_fd(), base.add(done).cast(), len - done, at) })
+        // SAFETY: `done` is below `len`, so the rest starts within the guest range.
+        let rest = unsafe { base.add(done) };
+        // SAFETY: pwrite reads the rest of the guest range, which is proven readable.
+        retry(|| unsafe { libc::pwrite(fd.as_raw_fd(), rest.cast(), len - done, at) })
     })
 }
 

@@ -63,7 +63,7 @@ impl Client {
 
     /// Has the client turned away.
     pub(super) fn refused(&self) -> Outcome {
-        self.meet(async |server, mut stream| server.refuse(&mut stream).await)
+        self.meet(async |server, stream| server.refuse(stream).await)
     }
 
     fn meet(&self, meeting: impl AsyncFnOnce(&Server<Rc<Machine>>, Stream)) -> Outcome {
@@ -83,6 +83,7 @@ impl Client {
             writes: Rc::clone(&writes),
             write_bytes: self.write_bytes,
             left_bytes: self.stall_after,
+            has_ended: false,
         };
         let server = Server::new(Rc::clone(&machine), self.site, Limits::default(), true);
         embassy_futures::block_on(meeting(&server, stream));
@@ -162,6 +163,12 @@ impl Machine {
 }
 
 impl Host for Rc<Machine> {
+    type Stream = Stream;
+
+    fn end(&self, stream: &mut Stream) {
+        stream.has_ended = true;
+    }
+
     fn now(&self) -> Duration {
         self.now.get()
     }
@@ -211,6 +218,7 @@ struct Stream {
     writes: Rc<RefCell<Vec<Vec<u8>>>>,
     write_bytes: usize,
     left_bytes: usize,
+    has_ended: bool,
 }
 
 impl ErrorType for Stream {
@@ -250,6 +258,7 @@ impl Read for Stream {
 
 impl Write for Stream {
     async fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
+        assert!(!self.has_ended, "a write behind the end");
         let count = bytes.len().min(self.write_bytes).min(self.left_bytes);
         if count == 0 {
             core::future::pending::<()>().await;

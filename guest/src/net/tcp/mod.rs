@@ -6,6 +6,7 @@ mod listener;
 mod stack;
 mod stream;
 mod table;
+mod timers;
 
 pub use connection::Buffers;
 #[cfg(test)]

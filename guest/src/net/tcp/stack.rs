@@ -5,7 +5,6 @@ use core::net::{IpAddr, SocketAddr};
 use core::task::{Poll, Waker};
 use core::time::Duration;
 
-use hashbrown::HashMap;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::tcp::{RecvError, State};
 use smoltcp::wire::{IpListenEndpoint, IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr};
@@ -18,6 +17,7 @@ use super::table::{Flow, Table};
 use crate::net::Error;
 use crate::net::hash::Keyed;
 use crate::net::packet::{Packet, Tuple};
+use crate::net::sorted::SortedMap;
 use crate::net::stack::{Stack, add_waker};
 use crate::net::udp::free_port;
 use crate::time::Instant;
@@ -33,24 +33,24 @@ const HOP_LIMIT: u8 = 64;
 #[derive(Debug)]
 pub(in crate::net) struct TcpState {
     pub(in crate::net) table: Table,
-    listeners: HashMap<u16, Listener, Keyed>,
+    listeners: SortedMap<u16, Listener>,
 }
 
 impl TcpState {
     pub(in crate::net) fn new(hash: Keyed) -> Self {
-        Self { table: Table::new(hash), listeners: HashMap::with_hasher(hash) }
+        Self { table: Table::new(hash), listeners: SortedMap::new() }
     }
 
     /// Number of handshakes under way on behalf of listeners.
     pub(in crate::net) fn handshakes(&self) -> usize {
-        self.listeners.values().map(|listener| listener.handshakes.len()).sum()
+        self.listeners.iter().map(|(_, listener)| listener.handshakes.len()).sum()
     }
 
     fn remove(&mut self, id: ConnectionId) {
         if let Some(connection) = self.table.get(id) {
             let port = connection.tuple.local_port;
             if matches!(connection.owner, Owner::Handshake | Owner::Listener)
-                && let Some(listener) = self.listeners.get_mut(&port)
+                && let Some(listener) = self.listeners.get_mut(port)
             {
                 listener.forget(id);
             }
@@ -85,7 +85,7 @@ impl Stack {
                 return Some(());
             }
             _ if opening
-                && self.tcp.listeners.get(&tuple.local_port).is_some_and(|to| to.accepts(tuple.local)) =>
+                && self.tcp.listeners.get(tuple.local_port).is_some_and(|to| to.accepts(tuple.local)) =>
             {
                 self.open(nic, tuple, now)?
             }
@@ -129,8 +129,8 @@ impl Stack {
     ) -> Result<u16, Error> {
         let listeners = &mut self.tcp.listeners;
         let port =
-            if port == 0 { free_port(self.random, |port| !listeners.contains_key(&port))? } else { port };
-        if listeners.contains_key(&port) {
+            if port == 0 { free_port(self.random, |port| listeners.get(port).is_none())? } else { port };
+        if listeners.get(port).is_some() {
             return Err(Error::AddressInUse);
         }
         listeners.insert(port, Listener::new(address, options));
@@ -138,8 +138,9 @@ impl Stack {
     }
 
     /// Stops listening. Whoever has not been accepted gets a reset.
+    #[cold]
     pub(in crate::net) fn tcp_unlisten(&mut self, port: u16) {
-        let Some(listener) = self.tcp.listeners.remove(&port) else { return };
+        let Some(listener) = self.tcp.listeners.remove(port) else { return };
         let handshakes = listener.handshakes.into_iter().map(|(_, id)| id);
         for id in handshakes.chain(listener.ready) {
             self.tcp_release(id, true);
@@ -148,7 +149,7 @@ impl Stack {
 
     /// The next connection of a listening port.
     pub(in crate::net) fn tcp_accept(&mut self, port: u16, waker: &Waker) -> Poll<(ConnectionId, Tuple)> {
-        let Some(listener) = self.tcp.listeners.get_mut(&port) else { return Poll::Pending };
+        let Some(listener) = self.tcp.listeners.get_mut(port) else { return Poll::Pending };
         while let Some(id) = listener.ready.pop_front() {
             if let Some(connection) = self.tcp.table.get(id) {
                 connection.owner = Owner::Application(1);
@@ -198,14 +199,13 @@ impl Stack {
         waker: &Waker,
     ) -> Poll<Result<(), Error>> {
         let Some(connection) = self.tcp.table.get(id) else { return Poll::Ready(Err(Error::NotConnected)) };
-        match connection.socket().state() {
-            State::SynSent | State::SynReceived => {
-                connection.socket().register_send_waker(waker);
-                Poll::Pending
-            }
-            State::Closed => Poll::Ready(Err(connection.error.unwrap_or(Error::Refused))),
-            _ => Poll::Ready(Ok(())),
+        let state = connection.socket().state();
+        if matches!(state, State::SynSent | State::SynReceived) {
+            connection.socket().register_send_waker(waker);
+            return Poll::Pending;
         }
+        let failed = state == State::Closed;
+        Poll::Ready(if failed { Err(connection.error.unwrap_or(Error::Refused)) } else { Ok(()) })
     }
 
     /// Reads what has arrived: at least a byte, or 0 at the end of the stream or for an empty buffer.
@@ -273,15 +273,16 @@ impl Stack {
     pub(in crate::net) fn tcp_closed(&mut self, id: ConnectionId, waker: &Waker) -> Poll<Result<(), Error>> {
         let Some(connection) = self.tcp.table.get(id) else { return Poll::Ready(Ok(())) };
         let finished = connection.peer_finished;
-        match connection.socket().state() {
-            State::FinWait2 | State::TimeWait => Poll::Ready(Ok(())),
-            State::Closed if finished && connection.socket().send_queue() == 0 => Poll::Ready(Ok(())),
-            State::Closed => Poll::Ready(Err(connection.closed_error())),
-            _ => {
-                connection.socket().register_send_waker(waker);
-                Poll::Pending
-            }
+        let state = connection.socket().state();
+        if matches!(state, State::FinWait2 | State::TimeWait) {
+            return Poll::Ready(Ok(()));
         }
+        if state == State::Closed {
+            let delivered = finished && connection.socket().send_queue() == 0;
+            return Poll::Ready(if delivered { Ok(()) } else { Err(connection.closed_error()) });
+        }
+        connection.socket().register_send_waker(waker);
+        Poll::Pending
     }
 
     /// Gives one handle of a connection back. With the last one the connection ends: in order, if everything that arrived
@@ -336,7 +337,7 @@ impl Stack {
 
     /// Makes the connection that a SYN asks for. `None` if it must ask again.
     fn open(&mut self, nic: usize, tuple: Tuple, now: Instant) -> Option<ConnectionId> {
-        let listener = self.tcp.listeners.get_mut(&tuple.local_port)?;
+        let listener = self.tcp.listeners.get_mut(tuple.local_port)?;
         let buffers = listener.options.buffers;
         let evicted = listener.make_room(now).ok()?;
         if let Some(evicted) = evicted {
@@ -352,7 +353,7 @@ impl Stack {
             self.tcp.table.remove(id);
             return None;
         }
-        if let Some(listener) = self.tcp.listeners.get_mut(&tuple.local_port) {
+        if let Some(listener) = self.tcp.listeners.get_mut(tuple.local_port) {
             listener.handshakes.push((now, id));
         }
         self.tcp.table.arm(id, now.saturating_add(HANDSHAKE_TIMEOUT));
@@ -398,7 +399,7 @@ impl Stack {
     /// Hands a connection whose handshake is complete to its listener.
     fn promote(&mut self, id: ConnectionId) {
         let Some(connection) = self.tcp.table.get(id) else { return };
-        let Some(listener) = self.tcp.listeners.get_mut(&connection.tuple.local_port) else { return };
+        let Some(listener) = self.tcp.listeners.get_mut(connection.tuple.local_port) else { return };
         listener.handshakes.retain(|(_, other)| *other != id);
         connection.owner = Owner::Listener;
         connection.deadline = Instant::FAR_FUTURE;
@@ -409,6 +410,7 @@ impl Stack {
 
     /// Acknowledges what a peer repeats of a connection that has ended: its FIN, if our answer was lost. It has acknowledged
     /// all of ours, so its own numbers are the answer's.
+    #[cold]
     fn answer_late(&mut self, nic: usize, tuple: &Tuple, segment: &TcpPacket<&[u8]>, now: Instant) {
         if segment.rst() || !segment.fin() || !segment.ack() {
             return;

@@ -3,13 +3,14 @@
 //! Everything in here is bounded, because peers decide how much there is of it.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use hashbrown::HashMap;
 use slab::Slab;
 
 use super::connection::{Connection, ConnectionId};
+use super::timers::Timers;
 use crate::net::hash::Keyed;
 use crate::net::packet::Tuple;
 use crate::time::Instant;
@@ -38,7 +39,7 @@ pub(in crate::net) struct Table {
     /// In order of expiry. An entry whose flow has been taken over by a new connection is stale.
     time_wait: VecDeque<(Instant, Tuple)>,
     dirty: VecDeque<ConnectionId>,
-    timers: BTreeSet<(Instant, ConnectionId)>,
+    timers: Timers,
 }
 
 impl Table {
@@ -49,7 +50,7 @@ impl Table {
             flows: HashMap::with_hasher(hash),
             time_wait: VecDeque::new(),
             dirty: VecDeque::new(),
-            timers: BTreeSet::new(),
+            timers: Timers::default(),
         }
     }
 
@@ -93,9 +94,6 @@ impl Table {
             return;
         }
         let connection = self.slots.remove(id.slot);
-        if let Some(at) = connection.armed {
-            self.timers.remove(&(at, id));
-        }
         if self.flows.get(&connection.tuple) == Some(&Flow::Connection(id)) {
             self.flows.remove(&connection.tuple);
         }
@@ -140,27 +138,25 @@ impl Table {
     /// connection says what it really waits for. So a busy connection does not touch the timers for every packet.
     pub(super) fn arm(&mut self, id: ConnectionId, at: Instant) {
         let Some(connection) = self.get(id) else { return };
-        let armed = connection.armed;
-        if at == Instant::FAR_FUTURE || armed.is_some_and(|armed| armed <= at) {
+        if at == Instant::FAR_FUTURE || connection.armed.is_some_and(|armed| armed <= at) {
             return;
         }
         connection.armed = Some(at);
-        if let Some(armed) = armed {
-            self.timers.remove(&(armed, id));
-        }
-        self.timers.insert((at, id));
+        let slots = &self.slots;
+        self.timers.add(at, id, slots.len(), |at, id| {
+            slots.get(id.slot).is_some_and(|connection| connection.id == id && connection.armed == Some(at))
+        });
     }
 
     /// Marks the connections whose timers have fired, and forgets ended ones whose time is over.
     pub(super) fn fire(&mut self, now: Instant) {
-        while let Some(&(at, id)) = self.timers.first()
-            && at <= now
-        {
-            self.timers.pop_first();
-            if let Some(connection) = self.get(id) {
+        while let Some((at, id)) = self.timers.pop(now) {
+            if let Some(connection) = self.get(id)
+                && connection.armed == Some(at)
+            {
                 connection.armed = None;
+                self.mark_dirty(id);
             }
-            self.mark_dirty(id);
         }
         while self.time_wait.front().is_some_and(|(end, _)| *end <= now) {
             self.expire_one();
@@ -169,9 +165,8 @@ impl Table {
 
     /// When [`Self::fire`] has something to do.
     pub(in crate::net) fn deadline(&self) -> Instant {
-        let timer = self.timers.first().map_or(Instant::FAR_FUTURE, |(at, _)| *at);
         let time_wait = self.time_wait.front().map_or(Instant::FAR_FUTURE, |(end, _)| *end);
-        timer.min(time_wait)
+        self.timers.deadline().min(time_wait)
     }
 
     fn expire_one(&mut self) {
@@ -182,7 +177,7 @@ impl Table {
         }
     }
 
-    /// Number of timers armed, for tests of boundedness.
+    /// Number of timers, stale ones included, for tests of boundedness.
     #[cfg(test)]
     pub(in crate::net) fn timers_len(&self) -> usize {
         self.timers.len()

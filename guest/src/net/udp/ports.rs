@@ -5,10 +5,8 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::task::Waker;
 
-use hashbrown::HashMap;
-
 use crate::net::Error;
-use crate::net::hash::Keyed;
+use crate::net::sorted::SortedMap;
 use crate::net::stack::{Stack, add_waker};
 
 /// What a port keeps for its reader. What comes beyond is dropped, as UDP may.
@@ -37,12 +35,12 @@ struct Port {
 /// The bound ports.
 #[derive(Debug)]
 pub(in crate::net) struct Ports {
-    table: HashMap<u16, Port, Keyed>,
+    table: SortedMap<u16, Port>,
 }
 
 impl Ports {
-    pub(in crate::net) fn new(hash: Keyed) -> Self {
-        Self { table: HashMap::with_hasher(hash) }
+    pub(in crate::net) fn new() -> Self {
+        Self { table: SortedMap::new() }
     }
 
     pub(in crate::net) fn len(&self) -> usize {
@@ -58,7 +56,7 @@ impl Ports {
         payload: &[u8],
     ) -> bool {
         let group = to.is_multicast();
-        let Some(port) = self.table.get_mut(&port) else { return false };
+        let Some(port) = self.table.get_mut(port) else { return false };
         if port.address.is_some_and(|own| own != to && !group) {
             return false;
         }
@@ -80,8 +78,8 @@ impl Stack {
     pub(in crate::net) fn udp_bind(&mut self, address: Option<IpAddr>, port: u16) -> Result<u16, Error> {
         let random = self.random;
         let table = &mut self.udp.table;
-        let port = if port == 0 { free_port(random, |port| !table.contains_key(&port))? } else { port };
-        if table.contains_key(&port) {
+        let port = if port == 0 { free_port(random, |port| table.get(port).is_none())? } else { port };
+        if table.get(port).is_some() {
             return Err(Error::AddressInUse);
         }
         let bound = Port { address, queue: VecDeque::new(), queued_bytes: 0, waiting: Vec::new() };
@@ -91,7 +89,7 @@ impl Stack {
 
     /// Gives a port back.
     pub(in crate::net) fn udp_unbind(&mut self, port: u16) {
-        self.udp.table.remove(&port);
+        self.udp.table.remove(port);
     }
 
     /// The next datagram of a bound port, cut to `buffer`, or `None` after noting `waker`.
@@ -101,7 +99,7 @@ impl Stack {
         buffer: &mut [u8],
         waker: &Waker,
     ) -> Option<(usize, SocketAddr)> {
-        let port = self.udp.table.get_mut(&port)?;
+        let port = self.udp.table.get_mut(port)?;
         let Some(datagram) = port.queue.pop_front() else {
             add_waker(&mut port.waiting, waker);
             return None;
@@ -123,7 +121,7 @@ impl Stack {
             return Err(Error::InvalidAddress);
         }
         let (index, source) = self.route(to.ip())?;
-        let bound = self.udp.table.get(&port).and_then(|port| port.address);
+        let bound = self.udp.table.get(port).and_then(|port| port.address);
         let source = bound.filter(|own| own.is_ipv4() == source.is_ipv4()).unwrap_or(source);
         let now = self.now;
         let nic = self.nics.get_mut(index).ok_or(Error::NoDevice)?;

@@ -20,7 +20,7 @@ use crate::layout::Slot;
 use crate::memory::{AnonymousMemory, SealedMemory};
 
 /// What KVM must offer, by name.
-const CAPABILITIES: [(Cap, &str); 3] = [
+pub(crate) const CAPABILITIES: [(Cap, &str); 3] = [
     (Cap::UserMemory, "KVM_CAP_USER_MEMORY"),
     (Cap::ReadonlyMem, "KVM_CAP_READONLY_MEM"),
     (Cap::SyncRegs, "KVM_CAP_SYNC_REGS"),

@@ -59,6 +59,7 @@ pub(super) fn check_together(spec: &NetSpec) -> Result<(), NetSpecError> {
         ("gw6", spec.gateway6.is_some()),
         ("dns6", spec.dns6.is_some()),
         ("mtu", spec.mtu.is_some()),
+        ("mac", spec.mac.is_some()),
     ];
     if spec.kind == NetKind::User
         && let Some((option, _)) = given.iter().find(|(_, given)| *given)

@@ -47,6 +47,7 @@ fn the_mtu_never_exceeds_what_the_host_device_takes() {
     assert_eq!(spec.nic_info("web", "net", 1500, Offloads::empty()).mtu, 1500);
     assert_eq!(spec.nic_info("web", "net", 65_535, Offloads::empty()).mtu, 9000);
     assert_eq!(parse("tap:t").unwrap().nic_info("web", "net", 65_535, Offloads::empty()).mtu, 65_521);
+    assert_eq!(parse("fd:3,mtu=9000").unwrap().nic_info("web", "net", 1500, Offloads::empty()).mtu, 9000);
 }
 
 #[test]
@@ -113,5 +114,5 @@ fn options_that_would_be_ignored_are_refused() {
     );
     assert_eq!(error("user,ip=10.0.0.2/24"), NetSpecError::NotWithUser("ip"));
     assert_eq!(error("user,mtu=1400"), NetSpecError::NotWithUser("mtu"));
-    assert!(parse("user,mac=02:00:00:00:00:01").is_ok());
+    assert_eq!(error("user,mac=02:00:00:00:00:01"), NetSpecError::NotWithUser("mac"));
 }

@@ -69,6 +69,7 @@ pub(super) fn raise_descriptor_limit() -> u64 {
 pub(super) fn enter(needs: &Needs<'_>) -> Result<Files, SandboxError> {
     let give_up = |what| move |errno: rustix::io::Errno| SandboxError::GiveUp { what, source: errno.into() };
     ignore_signals();
+    keep_heap();
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(give_up("life after the parent"))?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(give_up("being traced"))?;
     close_others(needs.keep).map_err(|source| SandboxError::GiveUp { what: "other descriptors", source })?;
@@ -87,6 +88,13 @@ fn ignore_signals() {
         // SAFETY: ignoring a signal installs no handler, so no code of ours can run at a bad moment.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
+}
+
+/// Keeps freed memory for the next connection. Before glibc returns the end of a heap that is not the first thread's, it
+/// reads a file below /proc, which the filter would not survive.
+fn keep_heap() {
+    // SAFETY: sets a number that the allocator reads; any value is valid.
+    unsafe { libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX) };
 }
 
 /// Closes every descriptor but `keep` and standard error.
@@ -187,7 +195,8 @@ fn filter(outbound: bool) -> Result<BpfProgram, seccompiler::BackendError> {
         (libc::SYS_clock_gettime, one_of(0, &[libc::CLOCK_MONOTONIC])?),
         // The allocator.
         (libc::SYS_brk, any()),
-        (libc::SYS_mmap, vec![SeccompRule::new(vec![not_executable])?]),
+        (libc::SYS_mmap, vec![SeccompRule::new(vec![not_executable.clone()])?]),
+        (libc::SYS_mprotect, vec![SeccompRule::new(vec![not_executable])?]),
         (libc::SYS_mremap, any()),
         (libc::SYS_munmap, any()),
         (libc::SYS_madvise, any()),

@@ -68,6 +68,11 @@ impl Rig {
         let pid = unsafe { libc::fork() };
         if pid == 0 {
             drop(guest);
+            // A panic must not unwind into a second copy of the test.
+            std::panic::set_hook(Box::new(|panic| {
+                let _ = writeln!(std::io::stderr(), "helper: {panic}");
+                super::super::sandbox::exit(101);
+            }));
             if let Some(limit) = options.descriptors {
                 let limit = rustix::process::Rlimit { current: Some(limit), maximum: Some(limit) };
                 rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
@@ -132,7 +137,9 @@ impl Device for Wire {
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Outgoing<'_>> {
-        Some(Outgoing(self))
+        let mut end = [PollFd::from_borrowed_fd(self.0.as_fd(), PollFlags::OUT)];
+        poll(&mut end, Some(&Timespec::default())).unwrap();
+        end[0].revents().contains(PollFlags::OUT).then_some(Outgoing(self))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -249,10 +256,19 @@ impl Guest {
     }
 }
 
-/// A megabyte that is different at every place and for every seed.
+/// Bytes that are different at every place and for every seed.
+pub(super) fn bytes(seed: u64, size_bytes: usize) -> Vec<u8> {
+    let (mut random, mut bytes) = (Random(seed + 1), Vec::with_capacity(size_bytes + 8));
+    while bytes.len() < size_bytes {
+        bytes.extend_from_slice(&random.next().to_le_bytes());
+    }
+    bytes.truncate(size_bytes);
+    bytes
+}
+
+/// A megabyte of them.
 pub(super) fn megabyte(seed: u64) -> Vec<u8> {
-    let mut random = Random(seed | 1);
-    (0..1 << 17).flat_map(|_| random.next().to_le_bytes()).collect()
+    bytes(seed, 1 << 20)
 }
 
 /// Marsaglia's xorshift64: the same numbers in every run.

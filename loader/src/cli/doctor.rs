@@ -1,0 +1,21 @@
+//! `ringwall doctor`.
+
+use hvcall::ExitCode;
+
+/// Say what this host offers, and what to do about what it lacks
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let report = loader::doctor::examine();
+    if arguments.json {
+        println!("{}", report.to_json());
+    } else {
+        print!("{report}");
+    }
+    report.exit_code()
+}

@@ -1,0 +1,70 @@
+//! `scripts/bench KIND`: Ringwall and the bare floor in turn, medians and ratios.
+
+mod boot;
+mod hypercall;
+mod memory;
+
+use std::process::ExitCode;
+
+use bench::result::{self, Comparison};
+use clap::Parser;
+
+/// Measure Ringwall beside the bare floor, in turn and in one run
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// What to measure
+    kind: Kind,
+    /// Print a JSON list of {name, unit, ours, reference, ratio}
+    #[arg(long)]
+    json: bool,
+    /// Rounds; each gives one number for either side
+    #[arg(long, default_value_t = 200)]
+    rounds: usize,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Kind {
+    /// `hello` from exec to exit, and the loader's memory
+    Boot,
+    /// One hypercall, and the monitor's own part of it
+    Hypercall,
+}
+
+/// Anything that keeps a benchmark from giving a number.
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match measure(&arguments).and_then(|rows| Ok(result::print(&rows, arguments.json)?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(arguments: &Arguments) -> Result<Vec<Comparison>, Failure> {
+    let rounds = arguments.rounds.max(1);
+    match arguments.kind {
+        Kind::Boot => Ok(vec![boot::measure(rounds)?, memory::measure()?]),
+        Kind::Hypercall => hypercall::measure(rounds),
+    }
+}
+
+/// Builds an appliance of this workspace.
+fn image(name: &str) -> Result<std::path::PathBuf, Failure> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../apps").join(name);
+    let options = loader::build::BuildOptions { quiet: true, ..Default::default() };
+    Ok(loader::build::build(&path, &options)?.image)
+}
+
+/// A program that cargo put beside this one.
+fn beside(name: &str) -> Result<std::path::PathBuf, Failure> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(format!("{} is not built: use scripts/bench", path.display()).into())
+    }
+}

@@ -1,0 +1,5 @@
+//! What the benchmarks share: the bare floor, statistics, results.
+
+pub mod bare;
+pub mod result;
+pub mod statistics;

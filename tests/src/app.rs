@@ -1,0 +1,83 @@
+//! The appliances, each built once per test process.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use loader::build::{BuildOptions, Built};
+use loader::image::Image;
+
+/// An appliance of this workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum App {
+    /// Says hello.
+    Hello,
+    /// Breaks in many ways.
+    Crash,
+    /// Looks at its own registers around every call.
+    Probe,
+    /// Writes and verifies a disk.
+    Disk,
+    /// TCP and UDP echo.
+    Echo,
+    /// Web server.
+    Web,
+}
+
+const APPS: usize = 6;
+
+impl App {
+    /// Its crate folder's name, which is the appliance's name too.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hello => "hello",
+            Self::Crash => "crash",
+            Self::Probe => "probe",
+            Self::Disk => "disk",
+            Self::Echo => "echo",
+            Self::Web => "web",
+        }
+    }
+
+    /// Path of its image, built by the first test that asks. Tests in other threads wait for that one.
+    ///
+    /// # Panics
+    /// If it does not build.
+    #[must_use]
+    pub fn image(self) -> &'static Path {
+        &self.built().image
+    }
+
+    /// Path of its symbol side file.
+    ///
+    /// # Panics
+    /// As [`App::image`].
+    #[must_use]
+    pub fn symbols(self) -> &'static Path {
+        &self.built().symbols
+    }
+
+    /// Its image, checked.
+    ///
+    /// # Panics
+    /// As [`App::image`].
+    #[must_use]
+    pub fn parsed(self) -> Image {
+        Image::open(self.image()).expect("the builder makes images that the loader accepts")
+    }
+
+    fn built(self) -> &'static Built {
+        static BUILT: [OnceLock<Built>; APPS] = [const { OnceLock::new() }; APPS];
+        BUILT[self as usize].get_or_init(|| {
+            let options = BuildOptions { quiet: true, ..BuildOptions::default() };
+            let folder = workspace().join("apps").join(self.name());
+            loader::build::build(&folder, &options).unwrap_or_else(|error| panic!("{}: {error}", self.name()))
+        })
+    }
+}
+
+/// The workspace's root folder.
+#[must_use]
+pub(crate) fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}

@@ -1,0 +1,41 @@
+//! The smallest appliance, from a person's point of view.
+
+use tests::{App, Backend, Ringwall, on_each_backend, processes_in_group};
+
+on_each_backend!(
+    prints_its_lines_and_arguments_and_ends_with_zero,
+    an_image_file_runs_from_anywhere,
+    boots_leave_no_process_behind,
+    verbose_names_backend_gate_and_memory,
+);
+
+fn prints_its_lines_and_arguments_and_ends_with_zero(backend: Backend) {
+    let run = Ringwall::run_app(backend, App::Hello).guest(&["one", "", "drei \u{e4}"]).run().expect(0);
+    let lines: Vec<&str> = run.stdout.lines().collect();
+    assert_eq!(lines[0], "Hello from ring 3!");
+    assert_eq!(lines[1], "hypercall ABI version 1");
+    assert_eq!(lines[3..], ["argument 0: one", "argument 1: ", "argument 2: drei \u{e4}"]);
+    assert_eq!(run.stderr, "");
+}
+
+fn an_image_file_runs_from_anywhere(backend: Backend) {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("renamed");
+    std::fs::copy(App::Hello.image(), &copy).unwrap();
+    let run = Ringwall::new().args(["run"]).image(backend, &copy).run().expect(0);
+    assert!(run.stdout.starts_with("Hello from ring 3!\n"));
+}
+
+fn boots_leave_no_process_behind(backend: Backend) {
+    for _ in 0..20 {
+        let running = Ringwall::run_app(backend, App::Hello).start();
+        let group = running.pid();
+        let _ = running.wait().expect(0);
+        assert_eq!(processes_in_group(group), []);
+    }
+}
+
+fn verbose_names_backend_gate_and_memory(backend: Backend) {
+    let run = Ringwall::run_app(backend, App::Hello).args(["--verbose", "--mem", "2M"]).run().expect(0);
+    assert!(run.stderr.contains("backend kvm, gate port, 2048 KiB of memory"), "{}", run.stderr);
+}
