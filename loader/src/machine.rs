@@ -110,6 +110,7 @@ impl Machine {
             disks: config.disks,
             clock,
             signals: Signals::new(config.signals),
+            shutdown_told: false,
         };
         let monitor = Monitor::new(&plan, vcpu, dispatcher);
         Ok(Self { plan, slots, monitor, tables, _vm: vm })

@@ -41,6 +41,8 @@ pub struct Dispatcher {
     pub clock: Clock,
     /// Shut-down requests.
     pub signals: Signals,
+    /// Whether the guest has been told of a shut-down request.
+    pub shutdown_told: bool,
 }
 
 impl Dispatcher {
@@ -120,7 +122,7 @@ impl Dispatcher {
         if !Events::for_devices(self.nics.len(), self.disks.len()).contains(interest) {
             return Err(Status::INVAL);
         }
-        let interest = interest | Events::SHUTDOWN;
+        let interest = if self.shutdown_told { interest } else { interest | Events::SHUTDOWN };
         loop {
             let at_once = self.ready_at_once() & interest;
             let now_ns = self.clock.monotonic_ns();
@@ -132,7 +134,9 @@ impl Dispatcher {
             let ready = (at_once | self.poll(timeout_ns, interest)) & interest;
             // The kernel's clock and the guest's may differ by a little: only the guest's decides that the deadline passed.
             if !ready.is_empty() || self.clock.monotonic_ns() >= deadline_ns {
-                return Ok(ready);
+                let shutdown = self.signals.shutdown();
+                self.shutdown_told |= shutdown;
+                return Ok(if shutdown { ready | Events::SHUTDOWN } else { ready });
             }
         }
     }

@@ -5,7 +5,11 @@ use hvcall::{Gva, Wire as _};
 use super::end::{EndRecord, MAX_FRAMES, OUTSIDE};
 use super::memory::GuestMemory;
 use super::vcpu::{Registers, Vcpu};
+use crate::address::PAGE_BYTES;
 use crate::layout::{Plan, RegionKind, stubs};
+
+/// Bit of a page fault's error code: the access was an instruction fetch (SDM Vol. 3A, figure 4-12).
+const INSTRUCTION_FETCH: u64 = 1 << 4;
 
 /// Where the image and the stack lie.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +18,7 @@ pub struct Places {
     image_end: u64,
     stack_base: u64,
     stack_end: u64,
+    gate: u64,
 }
 
 impl Places {
@@ -28,6 +33,7 @@ impl Places {
             image_end: ends.max().unwrap_or(plan.image_base.0),
             stack_base: stack.gva.0,
             stack_end: stack.end().0,
+            gate: plan.gate.0,
         }
     }
 
@@ -44,6 +50,11 @@ pub fn add_registers(record: &mut EndRecord, places: &Places, memory: &GuestMemo
     record.rip_offset = places.image_offset(registers.rip).unwrap_or(OUTSIDE);
     record.stack_base = places.stack_base;
     record.stack_end = places.stack_end;
+    // Outside the image and in the gate no frame was set up.
+    let in_gate = registers.rip & !(PAGE_BYTES - 1) == places.gate;
+    if record.rip_offset == OUTSIDE || in_gate {
+        add_caller(record, places, memory, registers);
+    }
     add_frames(record, places, memory, registers);
 }
 
@@ -67,21 +78,26 @@ pub fn add_exception(
     }
     if vector == 14 {
         record.fault_address = vcpu.fault_address();
+        if error_code & INSTRUCTION_FETCH != 0 && places.image_offset(rip).is_some() {
+            // A jump to data of the image: nothing ran there that could have set up a frame.
+            add_caller(record, places, memory, &registers);
+        }
     }
     add_registers(record, places, memory, &registers);
+}
+
+/// Adds the return address on top of the stack, if there is one.
+fn add_caller(record: &mut EndRecord, places: &Places, memory: &GuestMemory, registers: &Registers) {
+    let top = memory.source(Gva(registers.general[Registers::RSP]), 8).map(|top| top.read::<u64, 8>());
+    if let Some(offset) = top.ok().and_then(|caller| places.image_offset(caller)) {
+        push_frame(record, offset);
+    }
 }
 
 /// Follows the frame pointers: at RBP the caller's RBP, above it the return address.
 fn add_frames(record: &mut EndRecord, places: &Places, memory: &GuestMemory, registers: &Registers) {
     let stack = places.stack_base..places.stack_end;
     let mut frame_pointer = registers.general[Registers::RBP];
-    if record.rip_offset == OUTSIDE {
-        // A jump into nowhere: the caller's address lies on top of the stack.
-        let caller = memory.source(Gva(registers.general[Registers::RSP]), 8).map(|top| top.read::<u64, 8>());
-        if let Some(offset) = caller.ok().and_then(|caller| places.image_offset(caller)) {
-            push_frame(record, offset);
-        }
-    }
     while (record.frame_count as usize) < MAX_FRAMES && stack.contains(&frame_pointer) {
         let Ok(frame) = memory.source(Gva(frame_pointer), 16) else { return };
         let [next, return_address] = frame.read::<[u64; 2], 16>();

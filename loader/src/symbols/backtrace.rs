@@ -22,7 +22,18 @@ pub fn format_backtrace(symbols: Option<&Symbols>, frames: &[u64]) -> String {
         frames.iter().enumerate().map(|(index, &frame)| frame.saturating_sub(u64::from(index > 0))).collect();
     let resolved = symbols.map(|symbols| symbols.resolve(&lookups)).unwrap_or_default();
     let mut text = String::new();
+    let mut repeated = 0;
     for (index, frame) in frames.iter().enumerate() {
+        // A deep recursion is one line and a count.
+        if index > 0 && frames[index - 1] == *frame {
+            repeated += 1;
+            if frames.get(index + 1) != Some(frame) {
+                // Writing to a String cannot fail.
+                let _ = writeln!(text, "     the same {repeated} times more");
+                repeated = 0;
+            }
+            continue;
+        }
         // Writing to a String cannot fail.
         let _ = write!(text, "{index:3}: {frame:#018x}");
         match resolved.get(index).map(Vec::as_slice) {
