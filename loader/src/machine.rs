@@ -6,10 +6,10 @@ use std::os::fd::OwnedFd;
 use hvcall::{ABI_VERSION, BootInfo, DiskInfo, ExitCode, NicInfo, boot::BOOT_MAGIC};
 use kvm_ioctls::{Kvm, VmFd};
 
-use crate::address::{PAGE_BYTES, index};
+use crate::address::index;
 use crate::backend::kvm::{self, KvmError, KvmVcpu, Memslot};
 use crate::image::Image;
-use crate::layout::content::Content;
+use crate::layout::content::{self, Content};
 use crate::layout::{Gate, LayoutError, Plan, RegionKind, Slot};
 use crate::memory::{AnonymousMemory, SealedMemory};
 use crate::monitor::clock::{Clock, has_invariant_tsc};
@@ -91,18 +91,27 @@ impl Machine {
     pub fn new(kvm: &Kvm, image: &Image, config: MachineConfig) -> Result<Self, MachineError> {
         let gate = Gate::PORT;
         let plan = plan(image, config.memory_bytes)?;
-        let vm = kvm.create_vm().map_err(|error| KvmError::Ioctl { ioctl: "KVM_CREATE_VM", errno: error.errno() })?;
+        let vm = kvm
+            .create_vm()
+            .map_err(|error| KvmError::Ioctl { ioctl: "KVM_CREATE_VM", errno: error.errno() })?;
+        let mut tables = anonymous(content::tables_bytes(&plan), "page tables")?;
+        let mut writable = anonymous(plan.slot_bytes(Slot::Writable), "guest memory")?;
+        // Slots that a vCPU cannot use yet cost less, so all but the sealed one, whose content needs the vCPU's clock, come first.
+        let tables_slot = kvm::set_anonymous(&vm, Slot::Tables, &tables)?;
+        let writable_slot = kvm::set_anonymous(&vm, Slot::Writable, &writable)?;
         let vcpu = KvmVcpu::new(&vm, gate)?;
         let tsc_khz = if has_invariant_tsc() { vcpu.align_tsc() } else { None };
         let clock = Clock::start(tsc_khz);
-        let content = Content::new(image, &plan, &gate, &boot_info(&plan, &config, &clock), &config.arguments);
-        vcpu.set_state(&plan, content.root)?;
-        let sealed = SealedMemory::new(&content.read_only).map_err(|source| host("sealed memory", source))?;
-        let tables = anonymous(content.tables.len(), "page tables", [(0, &content.tables)])?;
-        let writable_bytes = index(plan.slot_bytes(Slot::Writable));
-        let pieces = content.writable.iter().map(|(offset, bytes)| (*offset, bytes));
-        let writable = anonymous(writable_bytes, "guest memory", pieces)?;
-        let slots = kvm::set_memory(&vm, &sealed, &tables, &writable)?;
+        vcpu.set_state(&plan, content::fill_tables(&plan, &mut tables))?;
+        let content =
+            Content::new(image, &plan, &gate, &boot_info(&plan, &config, &clock), &config.arguments);
+        for (offset, bytes) in &content.writable {
+            writable.fill(index(*offset), bytes);
+        }
+        let pieces = content.read_only.iter().map(|(offset, bytes)| (*offset, bytes.as_ref()));
+        let sealed = SealedMemory::new(index(plan.slot_bytes(Slot::ReadOnly)), pieces)
+            .map_err(|source| host("sealed memory", source))?;
+        let slots = [kvm::set_sealed(&vm, Slot::ReadOnly, &sealed)?, tables_slot, writable_slot];
         let dispatcher = Dispatcher {
             memory: GuestMemory::new(&plan, sealed, writable),
             console: config.console,
@@ -143,17 +152,8 @@ fn getrandom(bytes: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn anonymous<'a>(
-    size_bytes: usize,
-    what: &'static str,
-    pieces: impl IntoIterator<Item = (u64, &'a Vec<u8>)>,
-) -> Result<AnonymousMemory, MachineError> {
-    let size_bytes = size_bytes.next_multiple_of(index(PAGE_BYTES));
-    let mut memory = AnonymousMemory::new(size_bytes).map_err(|source| host(what, source))?;
-    for (offset, bytes) in pieces {
-        memory.fill(index(offset), bytes);
-    }
-    Ok(memory)
+fn anonymous(size_bytes: u64, what: &'static str) -> Result<AnonymousMemory, MachineError> {
+    AnonymousMemory::new(index(size_bytes)).map_err(|source| host(what, source))
 }
 
 fn boot_info(plan: &Plan, config: &MachineConfig, clock: &Clock) -> BootInfo {

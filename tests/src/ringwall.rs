@@ -168,7 +168,7 @@ impl Running {
         rustix::process::kill_process(self.pid(), signal).expect("the process is there");
         let status = format!("/proc/{}/status", self.pid().as_raw_nonzero());
         let pending = || {
-            let status = std::fs::read_to_string(&status).ok()?;
+            let status = std::fs::read_to_string(&status).ok().filter(|status| !status.contains("State:\tZ"))?;
             let mask = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"))?;
             let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
             (mask & 1 << (signal.as_raw() - 1) != 0).then_some(())

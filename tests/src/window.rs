@@ -58,6 +58,7 @@ impl Window {
             disks,
             clock: Clock::start(None),
             signals: Signals::new(signals),
+            shutdown_told: false,
         };
         Self { dispatcher, plan, console: console.into(), signals: signals_writer.into() }
     }

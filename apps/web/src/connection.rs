@@ -58,8 +58,13 @@ impl<H: Host> Admission<'_, H> {
             head_deadline: None,
             patience: self.server.limits.head,
         };
+        let work = if self.is_refusal {
+            connection.refuse_and_finish(Status::ServiceUnavailable).await
+        } else {
+            connection.run().await
+        };
         // A client that is lost needs nothing more than that its memory becomes free, which happens here.
-        let _ = connection.run().await;
+        let (Ok(()) | Err(Lost)) = work;
     }
 }
 
@@ -78,9 +83,7 @@ impl<H: Host, P: Display> Connection<'_, H, P> {
             if self.input.unread().is_empty() {
                 self.next_head().await?;
             } else if self.rest_of_head().await?.is_none() {
-                let exchange = self.refuse(Status::RequestTimeout);
-                self.send(exchange.body).await?;
-                return self.finish().await;
+                return self.refuse_and_finish(Status::RequestTimeout).await;
             }
         }
     }
@@ -157,6 +160,13 @@ impl<H: Host, P: Display> Connection<'_, H, P> {
             server.host.log(format_args!("{} - - {} {}", self.peer, status.code(), reply.body().len()));
         }
         Exchange { body: reply.body(), then: Framing::Abandoned }
+    }
+
+    /// Answers with an error that no request is to blame for, and ends the connection.
+    async fn refuse_and_finish(&mut self, status: Status) -> Result<(), Lost> {
+        let exchange = self.refuse(status);
+        self.send(exchange.body).await?;
+        self.finish().await
     }
 
     /// Sends a body behind what stands in the output: a small one together with it, a large one straight from the image.

@@ -32,9 +32,8 @@ async fn main() -> net::Result<()> {
     guest::log::info!("{} paths on port 80", SITE.routes.len());
     while let Either::First(accepted) = select(listener.accept(), shutdown()).await {
         let (stream, peer) = accepted?;
-        match server.admit() {
-            Some(admission) => spawn(admission.serve(stream, peer)).detach(),
-            None => server.refuse(stream).await,
+        if let Some(admission) = server.admit() {
+            spawn(admission.serve(stream, peer)).detach();
         }
     }
     drop(listener);

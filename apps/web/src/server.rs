@@ -1,24 +1,19 @@
 //! What all connections of a server share.
 
-use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
-use embedded_io_async::Write as _;
-
-use crate::buffer::IDLE_BYTES;
-use crate::choose::Reply;
 use crate::date::{DATE_BYTES, http_date};
 use crate::host::Host;
-use crate::reply::Envelope;
 use crate::site::Site;
-use crate::status::Status;
 
 /// What a server allows its clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Most connections at a time. Further ones get a 503.
+    /// Most connections at a time.
     pub max_connections: usize,
+    /// Most connections beyond those that are told so with a 503. Still further ones are dropped.
+    pub max_refusals: usize,
     /// Longest time from the first byte of a head, or from a new connection, to the head's end.
     pub head: Duration,
     /// Longest silence between two requests.
@@ -35,6 +30,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 1000,
+            max_refusals: 50,
             head: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             stall: Duration::from_secs(30),
@@ -55,10 +51,12 @@ pub struct Server<H> {
     date: RefCell<Option<(u64, [u8; DATE_BYTES])>>,
 }
 
-/// The right to serve one connection; gives its place back when dropped.
+/// The right to serve one connection, or to turn it away politely; gives its place back when dropped.
 #[derive(Debug)]
 pub struct Admission<'s, H> {
     pub(crate) server: &'s Server<H>,
+    /// There is no room: the client shall only be told so.
+    pub(crate) is_refusal: bool,
 }
 
 impl<H> Server<H> {
@@ -67,33 +65,23 @@ impl<H> Server<H> {
         Self { host, site, limits, logs, connections: Cell::new(0), date: RefCell::new(None) }
     }
 
-    /// Makes room for a connection. `None` if there are as many as allowed.
+    /// Makes room for a connection. `None` if there are so many that not even a refusal is worth its memory.
     pub fn admit(&self) -> Option<Admission<'_, H>> {
+        let Limits { max_connections, max_refusals, .. } = self.limits;
         let connections = self.connections.get();
-        (connections < self.limits.max_connections).then(|| {
+        (connections < max_connections.saturating_add(max_refusals)).then(|| {
             self.connections.set(connections + 1);
-            Admission { server: self }
+            Admission { server: self, is_refusal: connections >= max_connections }
         })
     }
 
-    /// Number of connections being served.
+    /// Number of connections that hold an admission.
     pub fn connections(&self) -> usize {
         self.connections.get()
     }
 }
 
 impl<H: Host> Server<H> {
-    /// Turns a connection away, as far as one write goes.
-    pub async fn refuse(&self, mut stream: H::Stream) {
-        let reply = Reply::Error(Status::ServiceUnavailable);
-        let mut answer = Vec::with_capacity(IDLE_BYTES);
-        reply
-            .write(&Envelope { site: self.site, date: &self.date(), connection: Some("close") }, &mut answer);
-        answer.extend_from_slice(reply.body());
-        // A new connection's send buffer takes this at once. If it does not, the stream is dropped all the same.
-        let _ = self.host.timeout(Duration::ZERO, stream.write(&answer)).await;
-    }
-
     /// `Date` now. The wall clock costs a hypercall, so it is asked once per second.
     pub(crate) fn date(&self) -> [u8; DATE_BYTES] {
         let second = self.host.now().as_secs();

@@ -42,7 +42,10 @@ pub enum ImageError {
         expected: u64,
     },
     /// Too many program headers, or none to load.
-    #[error("image has {count} loadable segments in {headers} program headers, at most {} are accepted", super::parse::MAX_HEADERS)]
+    #[error(
+        "image has {count} loadable segments in {headers} program headers, at most {} are accepted",
+        super::parse::MAX_HEADERS
+    )]
     HeaderCount {
         /// Number of `PT_LOAD`.
         count: usize,
@@ -50,7 +53,9 @@ pub enum ImageError {
         headers: usize,
     },
     /// An interpreter is asked for: the file is a dynamically linked program.
-    #[error("image asks for an interpreter: it is an ordinary program, not an appliance (build it with `ringwall build`)")]
+    #[error(
+        "image asks for an interpreter: it is an ordinary program, not an appliance (build it with `ringwall build`)"
+    )]
     Interpreter,
     /// A segment has a permission other than read, read-write or read-execute.
     #[error("segment at {address:#x} has permissions {flags:#x}: writable and executable, or not readable")]

@@ -110,9 +110,27 @@ impl Image {
     /// First address after the image, a whole number of pages.
     #[must_use]
     pub fn span_bytes(&self) -> u64 {
-        self.segments
-            .last()
-            .and_then(|segment| crate::address::page_ceil(segment.memory.end))
-            .unwrap_or(0)
+        self.segments.last().and_then(|segment| crate::address::page_ceil(segment.memory.end)).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+impl Image {
+    /// An image that never was a file, for tests of what is made from images: segments of the given address, length and
+    /// permission with recognisable content. The gate is the second page of the first executable one.
+    pub(crate) fn sample(segments: &[(u64, u64, Permission)]) -> Self {
+        let mut bytes = Vec::new();
+        let segments: Vec<Segment> = segments
+            .iter()
+            .map(|&(address, len, permission)| {
+                let file = bytes.len()..bytes.len() + crate::address::index(len);
+                bytes.extend(file.clone().map(|at| u8::try_from(at % 251).unwrap_or(0) + 1));
+                Segment { file, memory: address..address + len, permission }
+            })
+            .collect();
+        let text = segments.iter().find(|segment| segment.permission == Permission::ReadExecute);
+        let gate = text.map_or(0, |text| crate::address::page_floor(text.memory.start) + 4096);
+        let manifest = Manifest::new("sample", "1", 1 << 20, 1 << 16, 0, &[], &[]);
+        Self { bytes, segments, relro: 0..0, entry: gate, gate, manifest, relocations: 0..0 }
     }
 }

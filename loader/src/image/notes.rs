@@ -35,7 +35,9 @@ pub(super) fn find(headers: &[Header], bytes: &[u8]) -> Result<Notes, ImageError
                     let place = address_of(note.desc(), bytes, header)?;
                     set_once(&mut gate, place.wrapping_add_signed(i64::read(note.desc())))?;
                 }
-                NOTE_MANIFEST | NOTE_GATE => return Err(ImageError::Note("a Ringwall note has the wrong size")),
+                NOTE_MANIFEST | NOTE_GATE => {
+                    return Err(ImageError::Note("a Ringwall note has the wrong size"));
+                }
                 _ => return Err(ImageError::Note("there is a Ringwall note of unknown type")),
             }
         }

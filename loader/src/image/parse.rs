@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use object::LittleEndian;
 use object::elf::{
-    EM_X86_64, ET_DYN, ELFCLASS64, ELFDATA2LSB, FileHeader64, PF_R, PF_W, PF_X, PT_DYNAMIC, PT_GNU_RELRO,
+    ELFCLASS64, ELFDATA2LSB, EM_X86_64, ET_DYN, FileHeader64, PF_R, PF_W, PF_X, PT_DYNAMIC, PT_GNU_RELRO,
     PT_GNU_STACK, PT_INTERP, PT_LOAD, PT_NOTE, PT_TLS, ProgramHeader64, ProgramType,
 };
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
@@ -139,9 +139,9 @@ fn check_gate(gate: u64, segments: &[Segment], bytes: &[u8]) -> Result<(), Image
     let holds = gate.is_multiple_of(PAGE_BYTES)
         && segments.iter().any(|segment| {
             is_code(segment, gate)
-                && bytes[segment.file.clone()].get(index(gate - segment.memory.start)..).is_some_and(|content| {
-                    content.get(..page.len()).is_some_and(|content| content == page)
-                })
+                && bytes[segment.file.clone()]
+                    .get(index(gate - segment.memory.start)..)
+                    .is_some_and(|content| content.get(..page.len()).is_some_and(|content| content == page))
         });
     if holds { Ok(()) } else { Err(ImageError::Gate(gate)) }
 }

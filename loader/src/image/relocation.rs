@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use object::LittleEndian;
 use object::elf::{
-    DT_JMPREL, DT_NEEDED, DT_NULL, DT_REL, DT_RELA, DT_RELAENT, DT_RELASZ, DT_RELR, DT_TEXTREL, R_X86_64_RELATIVE,
+    DT_JMPREL, DT_NEEDED, DT_NULL, DT_REL, DT_RELA, DT_RELAENT, DT_RELASZ, DT_RELR, DT_TEXTREL,
+    R_X86_64_RELATIVE,
 };
 use object::read::elf::{Dyn as _, ProgramHeader as _};
 
@@ -27,7 +28,11 @@ pub struct Relocation {
 }
 
 /// Finds the relocation table, as a range of the file, and checks every entry.
-pub(super) fn find(headers: &[Header], segments: &[Segment], bytes: &[u8]) -> Result<Range<usize>, ImageError> {
+pub(super) fn find(
+    headers: &[Header],
+    segments: &[Segment],
+    bytes: &[u8],
+) -> Result<Range<usize>, ImageError> {
     let Some(header) = dynamic_header(headers) else { return Ok(0..0) };
     let (mut address, mut size_bytes, mut entry_bytes) = (0, 0, ENTRY_BYTES as u64);
     for entry in header.dynamic(LittleEndian, bytes)?.unwrap_or_default().iter().take(MAX_DYNAMIC) {
@@ -38,7 +43,9 @@ pub(super) fn find(headers: &[Header], segments: &[Segment], bytes: &[u8]) -> Re
             DT_RELASZ => size_bytes = value,
             DT_RELAENT => entry_bytes = value,
             DT_NEEDED => return Err(ImageError::Dynamic("it needs a shared library")),
-            DT_REL | DT_JMPREL | DT_RELR => return Err(ImageError::Dynamic("it has an unknown kind of relocation table")),
+            DT_REL | DT_JMPREL | DT_RELR => {
+                return Err(ImageError::Dynamic("it has an unknown kind of relocation table"));
+            }
             DT_TEXTREL => return Err(ImageError::Dynamic("it has relocations in read-only memory")),
             _ => {}
         }
@@ -57,7 +64,9 @@ pub(super) fn find(headers: &[Header], segments: &[Segment], bytes: &[u8]) -> Re
 
 /// Decodes a checked table.
 pub(super) fn decode(table: &[u8]) -> impl Iterator<Item = Relocation> {
-    table.chunks_exact(ENTRY_BYTES).map(|entry| Relocation { offset: word(entry, 0), addend: word(entry, 16) })
+    table
+        .chunks_exact(ENTRY_BYTES)
+        .map(|entry| Relocation { offset: word(entry, 0), addend: word(entry, 16) })
 }
 
 fn check(table: &[u8], segments: &[Segment]) -> Result<(), ImageError> {
@@ -74,7 +83,9 @@ fn check(table: &[u8], segments: &[Segment]) -> Result<(), ImageError> {
         let writable = segments.iter().any(|segment| {
             segment.permission == Permission::ReadWrite
                 && offset >= segment.memory.start
-                && offset.checked_add(8).is_some_and(|end| end - segment.memory.start <= segment.file.len() as u64)
+                && offset
+                    .checked_add(8)
+                    .is_some_and(|end| end - segment.memory.start <= segment.file.len() as u64)
         });
         if !writable {
             return fail("it changes memory that is not initialised, writable data");

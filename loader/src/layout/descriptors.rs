@@ -100,12 +100,13 @@ fn gdt(tss: Gva) -> [u64; GDT_ENTRIES as usize] {
             .limit_granularity_4kb()
             .l()
             .finish();
-    let data: Descriptor = DescriptorBuilder::data_descriptor(0, 0xf_ffff, DataSegmentType::ReadWriteAccessed)
-        .present()
-        .dpl(Ring::Ring3)
-        .limit_granularity_4kb()
-        .db()
-        .finish();
+    let data: Descriptor =
+        DescriptorBuilder::data_descriptor(0, 0xf_ffff, DataSegmentType::ReadWriteAccessed)
+            .present()
+            .dpl(Ring::Ring3)
+            .limit_granularity_4kb()
+            .db()
+            .finish();
     // Busy from the start: the TR that the monitor loads says busy, and nobody ever executes LTR.
     let task: Descriptor64 =
         <DescriptorBuilder as GateDescriptorBuilder<u64>>::tss_descriptor(tss.0, u64::from(TSS_LIMIT), false)

@@ -13,20 +13,20 @@ use crate::image::Permission;
 use crate::layout::{Region, RegionKind};
 
 const ENTRIES: usize = 512;
-type Table = [u64; ENTRIES];
 
-/// Page tables under construction. The first table is the PML4.
+/// Page tables under construction, in the memory where the CPU will find them. The first table is the PML4.
 #[derive(Debug)]
-pub struct PageTables {
+pub struct PageTables<'a> {
     base: Gpa,
-    tables: Vec<Table>,
+    words: &'a mut [u64],
+    used: usize,
 }
 
-impl PageTables {
-    /// Empty tables that will lie at `base`.
+impl<'a> PageTables<'a> {
+    /// Empty tables in zeroed `words`, which lie at `base` and have room for [`table_count`] tables of 512.
     #[must_use]
-    pub fn new(base: Gpa) -> Self {
-        Self { base, tables: vec![[0; ENTRIES]] }
+    pub const fn new(base: Gpa, words: &'a mut [u64]) -> Self {
+        Self { base, words, used: 1 }
     }
 
     /// Value for CR3.
@@ -56,17 +56,11 @@ impl PageTables {
         }
     }
 
-    /// The tables' bytes, a whole number of pages.
-    #[must_use]
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.tables.iter().flatten().flat_map(|entry| entry.to_le_bytes()).collect()
-    }
-
     fn map_page(&mut self, gva: Gva, gpa: Gpa, flags: PTFlags) {
         let address = VAddr::from_u64(gva.0);
         let directory = self.directory(address);
         let table = self.next(directory, pd_index(address));
-        self.tables[table][pt_index(address)] = PTEntry::new(PAddr::from(gpa.0), flags).0;
+        self.words[table * ENTRIES + pt_index(address)] = PTEntry::new(PAddr::from(gpa.0), flags).0;
     }
 
     fn map_large(&mut self, gva: Gva, gpa: Gpa, flags: PTFlags) {
@@ -74,7 +68,7 @@ impl PageTables {
         let directory = self.directory(address);
         // A directory entry that maps a page has the same flags as a table entry, and PS (SDM Vol. 3A, table 4-18).
         let flags = PDFlags::from_bits_truncate(flags.bits()) | PDFlags::PS;
-        self.tables[directory][pd_index(address)] = PDEntry::new(PAddr::from(gpa.0), flags).0;
+        self.words[directory * ENTRIES + pd_index(address)] = PDEntry::new(PAddr::from(gpa.0), flags).0;
     }
 
     fn directory(&mut self, address: VAddr) -> usize {
@@ -84,17 +78,26 @@ impl PageTables {
 
     /// Index of the table that an upper-level entry leads to, made if there is none.
     fn next(&mut self, table: usize, entry: usize) -> usize {
-        let old = PTEntry(self.tables[table][entry]);
+        let old = PTEntry(self.words[table * ENTRIES + entry]);
         if old.is_present() {
             return index((old.address().as_u64() - self.base.0) / PAGE_BYTES);
         }
-        let made = self.tables.len();
-        self.tables.push([0; ENTRIES]);
+        let made = self.used;
+        self.used += 1;
         let address = PAddr::from(self.base.0 + made as u64 * PAGE_BYTES);
         let flags = PTFlags::P | PTFlags::RW | PTFlags::US | PTFlags::A;
-        self.tables[table][entry] = PTEntry::new(address, flags).0;
+        self.words[table * ENTRIES + entry] = PTEntry::new(address, flags).0;
         made
     }
+}
+
+/// How many tables the regions need at most: at each level one for every entry of the level above that a region touches.
+#[must_use]
+pub fn table_count(regions: &[Region]) -> usize {
+    let touched =
+        |region: &Region, shift: u32| index(((region.end().0 - 1) >> shift) - (region.gva.0 >> shift) + 1);
+    let of_region = |region: &Region| [39, 30, 21].map(|shift| touched(region, shift)).iter().sum::<usize>();
+    1 + regions.iter().map(of_region).sum::<usize>()
 }
 
 fn flags(region: &Region) -> PTFlags {
@@ -111,13 +114,21 @@ mod tests {
     use crate::layout::Slot;
 
     fn region(kind: RegionKind, gva: u64, size_bytes: u64, offset: u64) -> Region {
-        let (slot, permission) = match kind {
-            RegionKind::Text => (Slot::ReadOnly, Permission::ReadExecute),
-            RegionKind::Descriptors => (Slot::Tables, Permission::ReadOnly),
-            _ => (Slot::Writable, Permission::ReadWrite),
+        let (slot, permission) = if kind == RegionKind::Text {
+            (Slot::ReadOnly, Permission::ReadExecute)
+        } else if kind == RegionKind::Descriptors {
+            (Slot::Tables, Permission::ReadOnly)
+        } else {
+            (Slot::Writable, Permission::ReadWrite)
         };
         let user = kind != RegionKind::Descriptors;
         Region { kind, gva: Gva(gva), size_bytes, slot, offset, permission, user }
+    }
+
+    fn mapped(base: Gpa, region: &Region) -> Vec<u8> {
+        let mut words = vec![0; table_count(std::slice::from_ref(region)) * ENTRIES];
+        PageTables::new(base, &mut words).map(region);
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
     }
 
     /// Walks as the CPU does: the leaf entry and whether it is a large page.
@@ -141,15 +152,11 @@ mod tests {
     fn leaves_carry_exactly_the_regions_rights() {
         const NX: u64 = 1 << 63;
         let base = Slot::Tables.base();
-        for (kind, expected) in [
-            (RegionKind::Text, 0x65),
-            (RegionKind::Data, 0x67 | NX),
-            (RegionKind::Descriptors, 0x61 | NX),
-        ] {
-            let mut tables = PageTables::new(base);
+        for (kind, expected) in
+            [(RegionKind::Text, 0x65), (RegionKind::Data, 0x67 | NX), (RegionKind::Descriptors, 0x61 | NX)]
+        {
             let region = region(kind, 0x5555_5555_5000, 3 * PAGE_BYTES, PAGE_BYTES);
-            tables.map(&region);
-            let bytes = tables.into_bytes();
+            let bytes = mapped(base, &region);
             let (entry, large) = walk(&bytes, base.0, region.gva.0 + 2 * PAGE_BYTES).unwrap();
             assert_eq!(entry, (region.gpa().0 + 2 * PAGE_BYTES) | expected, "{kind:?}");
             assert!(!large);
@@ -161,11 +168,9 @@ mod tests {
     #[test]
     fn the_middle_of_a_congruent_heap_is_large_pages() {
         let base = Slot::Tables.base();
-        let heap = region(RegionKind::Heap, 0x1234_5678_9000, 4 * LARGE_PAGE_BYTES, 0x8_9000);
+        let heap = region(RegionKind::Heap, 0x1234_5678_9000, 4 * LARGE_PAGE_BYTES, 0x18_9000);
         assert_eq!(heap.gva.0 % LARGE_PAGE_BYTES, heap.gpa().0 % LARGE_PAGE_BYTES);
-        let mut tables = PageTables::new(base);
-        tables.map(&heap);
-        let bytes = tables.into_bytes();
+        let bytes = mapped(base, &heap);
         let mut large_pages = 0;
         for at in (0..heap.size_bytes).step_by(index(PAGE_BYTES)) {
             let (entry, large) = walk(&bytes, base.0, heap.gva.0 + at).unwrap();

@@ -160,7 +160,11 @@ impl Plan {
     ///
     /// # Errors
     /// [`LayoutError`] if the memory does not do.
-    pub fn new(image: &Image, memory_bytes: u64, random: &mut dyn FnMut() -> u64) -> Result<Self, LayoutError> {
+    pub fn new(
+        image: &Image,
+        memory_bytes: u64,
+        random: &mut dyn FnMut() -> u64,
+    ) -> Result<Self, LayoutError> {
         let parts = image_parts(image);
         let image_bytes: u64 = parts.iter().map(|part| part.size_bytes).sum();
         let stack_bytes = image.manifest.stack_bytes;

@@ -72,6 +72,16 @@ impl AnonymousMemory {
         unsafe { std::ptr::copy_nonoverlapping(content.as_ptr(), target.as_ptr(), content.len()) };
     }
 
+    /// All of it as words, to build page tables in place.
+    #[must_use]
+    pub fn words_mut(&mut self) -> &mut [u64] {
+        // SAFETY: the mapping is that long, aligned to a large page, readable and writable, and lives as long as `self`, which
+        // is borrowed exclusively. A guest that could touch it runs only later, when this borrow has ended.
+        unsafe {
+            std::slice::from_raw_parts_mut(self.base.as_ptr().cast(), self.size_bytes / size_of::<u64>())
+        }
+    }
+
     /// A copy of `size_bytes` bytes at `offset`. For reports and tests.
     ///
     /// # Panics

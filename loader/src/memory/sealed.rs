@@ -20,16 +20,17 @@ pub struct SealedMemory {
 }
 
 impl SealedMemory {
-    /// Copies `content`, a whole number of pages, into a new memfd, seals it and maps it read-only.
+    /// Writes `pieces`, each at its offset, into a new memfd of `size_bytes`, a whole number of pages; seals it and maps it
+    /// read-only. What no piece covers is zero.
     ///
     /// # Errors
     /// What the host says.
-    pub fn new(content: &[u8]) -> io::Result<Self> {
-        let file = rustix::fs::memfd_create("ringwall-sealed", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        let mut rest = content;
-        while !rest.is_empty() {
-            let taken = rustix::io::write(&file, rest)?;
-            rest = &rest[taken..];
+    pub fn new<'a>(size_bytes: usize, pieces: impl IntoIterator<Item = (u64, &'a [u8])>) -> io::Result<Self> {
+        let file =
+            rustix::fs::memfd_create("ringwall-sealed", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        rustix::fs::ftruncate(&file, size_bytes as u64)?;
+        for (offset, piece) in pieces {
+            write_at(&file, offset, piece)?;
         }
         rustix::fs::fcntl_add_seals(
             &file,
@@ -39,7 +40,7 @@ impl SealedMemory {
         let base = unsafe {
             rustix::mm::mmap(
                 std::ptr::null_mut(),
-                content.len(),
+                size_bytes,
                 ProtFlags::READ,
                 MapFlags::SHARED,
                 file.as_fd(),
@@ -47,13 +48,19 @@ impl SealedMemory {
             )?
         };
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { base, size_bytes: content.len(), file })
+        Ok(Self { base, size_bytes, file })
     }
 
     /// First byte.
     #[must_use]
     pub const fn base(&self) -> NonNull<u8> {
         self.base
+    }
+
+    /// Length.
+    #[must_use]
+    pub const fn size_bytes(&self) -> usize {
+        self.size_bytes
     }
 
     /// The content.
@@ -73,6 +80,15 @@ impl SealedMemory {
     }
 }
 
+fn write_at(file: &OwnedFd, mut offset: u64, mut piece: &[u8]) -> io::Result<()> {
+    while !piece.is_empty() {
+        let taken = rustix::io::pwrite(file, piece, offset)?;
+        piece = &piece[taken..];
+        offset += taken as u64;
+    }
+    Ok(())
+}
+
 impl Drop for SealedMemory {
     fn drop(&mut self) {
         // SAFETY: the mapping was made by `new` with this size, and `bytes` borrows from `self`.
@@ -87,8 +103,9 @@ mod tests {
 
     #[test]
     fn nobody_can_map_or_write_sealed_memory() {
-        let memory = SealedMemory::new(&[7; 8192]).unwrap();
-        assert_eq!(memory.bytes(), [7; 8192]);
+        let memory = SealedMemory::new(8192, [(1, [7; 8190].as_slice())]).unwrap();
+        assert_eq!(memory.bytes()[1..8191], [7; 8190]);
+        assert_eq!((memory.bytes()[0], memory.bytes()[8191]), (0, 0));
         assert!(memory.seals().unwrap().contains(SealFlags::WRITE | SealFlags::SEAL | SealFlags::SHRINK));
         assert_eq!(rustix::io::pwrite(&memory.file, &[1], 0), Err(rustix::io::Errno::PERM));
         // SAFETY: the mapping is expected to be refused; if it is not, it disturbs nothing.

@@ -64,7 +64,12 @@ impl Disk {
     ///
     /// # Errors
     /// See [`hvcall::Call::BlockSubmit`].
-    pub fn submit(&mut self, memory: &GuestMemory, descriptors: &Source, count: usize) -> Result<u64, Status> {
+    pub fn submit(
+        &mut self,
+        memory: &GuestMemory,
+        descriptors: &Source,
+        count: usize,
+    ) -> Result<u64, Status> {
         let mut copy = [0; ENTRIES * Request::SIZE_BYTES];
         descriptors.copy_to(&mut copy);
         let mut jobs = heapless::Vec::<(Request, Job), ENTRIES>::new();

@@ -2,8 +2,8 @@
 
 use hvcall::call::ClockId;
 use hvcall::{
-    Call, CallEntry, Completion, Events, Frame, GuestArray, GuestExit, GuestSlice, Nr, RawCall, Request, Status,
-    Wire as _,
+    Call, CallEntry, Completion, Events, Frame, GuestArray, GuestExit, GuestSlice, Nr, RawCall, Request,
+    Status, Wire as _,
 };
 
 use super::clock::Clock;
@@ -65,7 +65,9 @@ impl Dispatcher {
                 let text = self.memory.source(text.address, text.size_bytes)?;
                 self.console.write(&text)
             }
-            Call::Wait { deadline_ns, interest } => self.wait(deadline_ns, interest).map(|ready| ready.bits()),
+            Call::Wait { deadline_ns, interest } => {
+                self.wait(deadline_ns, interest).map(|ready| ready.bits())
+            }
             Call::NetSend { device, frames } => {
                 let nic = self.nics.get(device).ok_or(Status::NODEV)?;
                 let descriptors = self.memory.source(frames.address, size_of_array::<Frame>(frames))?;
@@ -83,7 +85,8 @@ impl Dispatcher {
             }
             Call::BlockReap { device, completions } => {
                 let disk = self.disks.get_mut(device).ok_or(Status::NODEV)?;
-                let room = self.memory.target(completions.address, size_of_array::<Completion>(completions))?;
+                let room =
+                    self.memory.target(completions.address, size_of_array::<Completion>(completions))?;
                 Ok(disk.reap(&room, index(completions.count)))
             }
             Call::Clock(ClockId::Monotonic) => Ok(self.clock.monotonic_ns()),

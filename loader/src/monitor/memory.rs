@@ -54,7 +54,10 @@ impl GuestMemory {
     /// # Panics
     /// If the memory is smaller than the plan, or the plan has more regions than there is room for.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "a plan that does not fit its own memory is a bug of the loader, met before the guest runs")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a plan that does not fit its own memory is a bug of the loader, met before the guest runs"
+    )]
     pub fn new(plan: &Plan, sealed: SealedMemory, writable: AnonymousMemory) -> Self {
         assert!(sealed.bytes().len() as u64 >= plan.slot_bytes(Slot::ReadOnly));
         assert!(writable.size_bytes() as u64 >= plan.slot_bytes(Slot::Writable));
@@ -72,8 +75,8 @@ impl GuestMemory {
         for region in plan.regions.iter().filter(|region| is_guests_own(region.kind)) {
             windows.push(window(region)).expect("the image parser bounds the number of segments");
         }
-        let fault_stacks = [RegionKind::FaultStack, RegionKind::DoubleFaultStack]
-            .map(|kind| window(plan.region(kind)));
+        let fault_stacks =
+            [RegionKind::FaultStack, RegionKind::DoubleFaultStack].map(|kind| window(plan.region(kind)));
         Self { windows, fault_stacks, sealed, writable }
     }
 

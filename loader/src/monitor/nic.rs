@@ -60,8 +60,10 @@ impl Nic {
         let offloads = self.info.offloads();
         let mut frames = heapless::Vec::<(Frame, Source), ENTRIES>::new();
         for descriptor in read_array(descriptors, count) {
-            descriptor
-                .check_send(offloads.contains(Offloads::CHECKSUM), offloads.contains(Offloads::SEGMENTATION))?;
+            descriptor.check_send(
+                offloads.contains(Offloads::CHECKSUM),
+                offloads.contains(Offloads::SEGMENTATION),
+            )?;
             let frame = memory.source(hvcall::Gva(descriptor.address), u64::from(descriptor.size_bytes))?;
             let _ = frames.push((descriptor, frame));
         }
@@ -82,7 +84,12 @@ impl Nic {
     ///
     /// # Errors
     /// See [`hvcall::Call::NetRecv`].
-    pub fn receive(&mut self, memory: &GuestMemory, descriptors: &Target, count: usize) -> Result<u64, Status> {
+    pub fn receive(
+        &mut self,
+        memory: &GuestMemory,
+        descriptors: &Target,
+        count: usize,
+    ) -> Result<u64, Status> {
         let mut buffers = heapless::Vec::<(Frame, Target), ENTRIES>::new();
         for descriptor in read_array(&descriptors.as_source(), count) {
             descriptor.check_receive()?;

@@ -44,7 +44,9 @@ impl<V: Vcpu> Monitor<V> {
                 },
                 Ok(Trap::Gate { site, .. }) => return self.trap_elsewhere(site),
                 Ok(Trap::Interrupted) => self.dispatcher.signals.drain(),
-                Ok(Trap::Foreign { reason, detail }) => return self.report(End::ForeignExit { reason, detail }),
+                Ok(Trap::Foreign { reason, detail }) => {
+                    return self.report(End::ForeignExit { reason, detail });
+                }
                 Ok(Trap::Shutdown) => return self.report(End::TripleFault),
                 Err(VcpuError::Run { errno }) => return self.report(End::RunFailed { errno }),
                 Err(VcpuError::Entry { reason }) => return self.report(End::EntryFailed { reason }),

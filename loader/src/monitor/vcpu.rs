@@ -16,7 +16,8 @@ pub struct Registers {
 impl Registers {
     /// Names of `general`, in order.
     pub const NAMES: [&'static str; 16] = [
-        "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+        "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13",
+        "r14", "r15",
     ];
     /// Index of RBP in `general`.
     pub const RBP: usize = 6;

@@ -40,7 +40,8 @@ impl PollSet {
         });
         let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: `fds` is an array of that many entries, the timeout is null or valid, and no signal mask is given.
-        let ready = unsafe { libc::ppoll(self.fds.as_mut_ptr(), self.fds.len() as u64, timeout, std::ptr::null()) };
+        let ready =
+            unsafe { libc::ppoll(self.fds.as_mut_ptr(), self.fds.len() as u64, timeout, std::ptr::null()) };
         if ready <= 0 {
             return Events::empty();
         }

@@ -39,7 +39,9 @@ pub enum RuleError {
     #[error("`{0}` names no ports: write 443, 5000-5010 or *")]
     Ports(String),
     /// A listening address that is not an IP address.
-    #[error("`{0}` is no address to listen on: write an IP address, IPv6 in brackets, for example 0.0.0.0 or [::1]")]
+    #[error(
+        "`{0}` is no address to listen on: write an IP address, IPv6 in brackets, for example 0.0.0.0 or [::1]"
+    )]
     ListenAddress(String),
     /// A destination of another form.
     #[error(
@@ -205,7 +207,8 @@ impl FromStr for Destination {
             }
         }
         let is_label = |label: &str| {
-            !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            !label.is_empty()
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
         };
         // A name whose last label is a number would be a mistyped address.
         let ends_in_letters = text.bytes().next_back().is_some_and(|byte| byte.is_ascii_alphabetic());

@@ -50,7 +50,9 @@ impl Explainer {
                 eprintln!("ringwall: {name}: time limit of {} s passed, killed", self.time_limit_s);
                 ExitCode::TIME_LIMIT
             }
-            Outcome::Killed(signal @ (Signal::SIGKILL | Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP)) => {
+            Outcome::Killed(
+                signal @ (Signal::SIGKILL | Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP),
+            ) => {
                 eprintln!("ringwall: {name}: the monitor was killed by {signal}");
                 ExitCode::signal(number(signal))
             }
@@ -66,7 +68,9 @@ impl Explainer {
     fn text(&self, record: &EndRecord, end: End) -> String {
         let what = match end {
             End::Exit(GuestExit::Status(_)) => return String::new(),
-            End::Exit(GuestExit::Panic) => return format!("ringwall: {}: the appliance panicked\n", self.name),
+            End::Exit(GuestExit::Panic) => {
+                return format!("ringwall: {}: the appliance panicked\n", self.name);
+            }
             End::Fault { vector } => exception(record, vector),
             End::ForeignTrap => "contract violation: a trap from outside the hypercall gate".to_owned(),
             End::BadExit { argument } => format!("contract violation: exit with status {argument:#x}"),
@@ -79,7 +83,10 @@ impl Explainer {
                 return format!("ringwall: {}: KVM_RUN failed: {error}\n", self.name);
             }
             End::EntryFailed { reason } => {
-                return format!("ringwall: {}: the CPU refused to enter the guest ({reason:#x})\n", self.name);
+                return format!(
+                    "ringwall: {}: the CPU refused to enter the guest ({reason:#x})\n",
+                    self.name
+                );
             }
         };
         let mut text = format!("ringwall: {}: {what}\n", self.name);
@@ -115,7 +122,11 @@ fn read_record(report: &OwnedFd) -> Option<(EndRecord, End)> {
 fn exception(record: &EndRecord, vector: u8) -> String {
     let name = stubs::name(vector);
     if vector != 14 {
-        let code = if stubs::has_error_code(vector) { format!(", error code {:#x}", record.error_code) } else { String::new() };
+        let code = if stubs::has_error_code(vector) {
+            format!(", error code {:#x}", record.error_code)
+        } else {
+            String::new()
+        };
         return format!("{name} (vector {vector}{code})");
     }
     // Error code bits: SDM Vol. 3A, figure 4-12.

@@ -63,7 +63,8 @@ fn program(keep: &Descriptors) -> Result<BpfProgram, BackendError> {
             allow_on(&mut rules, call, keep.disks.iter().copied())?;
         }
     }
-    SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, TargetArch::x86_64)?.try_into()
+    SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, TargetArch::x86_64)?
+        .try_into()
 }
 
 fn allow_on(

@@ -48,7 +48,9 @@ pub(super) fn drop_all() -> Result<(), SandboxError> {
         .map_err(io::Error::from)
         .map_err(step("not dumpable"))?;
     let none = Rlimit { current: Some(0), maximum: Some(0) };
-    rustix::process::setrlimit(Resource::Core, none).map_err(io::Error::from).map_err(step("no core dumps"))?;
+    rustix::process::setrlimit(Resource::Core, none)
+        .map_err(io::Error::from)
+        .map_err(step("no core dumps"))?;
     restrict_files_and_network()?;
     let none = CapabilitySets {
         effective: rustix::thread::CapabilitySet::empty(),

@@ -58,15 +58,15 @@ impl Client {
 
     /// Has the client served.
     pub(super) fn run(&self) -> Outcome {
-        self.meet(async |server, stream| server.admit().unwrap().serve(stream, "client").await)
+        self.meet(Limits::default())
     }
 
-    /// Has the client turned away.
+    /// Has the client meet a server without room.
     pub(super) fn refused(&self) -> Outcome {
-        self.meet(async |server, stream| server.refuse(stream).await)
+        self.meet(Limits { max_connections: 0, ..Limits::default() })
     }
 
-    fn meet(&self, meeting: impl AsyncFnOnce(&Server<Rc<Machine>>, Stream)) -> Outcome {
+    fn meet(&self, limits: Limits) -> Outcome {
         let start = Duration::from_secs(100);
         let machine = Rc::new(Machine {
             now: Cell::new(start),
@@ -85,8 +85,8 @@ impl Client {
             left_bytes: self.stall_after,
             has_ended: false,
         };
-        let server = Server::new(Rc::clone(&machine), self.site, Limits::default(), true);
-        embassy_futures::block_on(meeting(&server, stream));
+        let server = Server::new(Rc::clone(&machine), self.site, limits, true);
+        embassy_futures::block_on(server.admit().unwrap().serve(stream, "client"));
         assert_eq!(server.connections(), 0);
         Outcome {
             writes: writes.take(),

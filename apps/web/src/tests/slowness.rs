@@ -102,23 +102,24 @@ fn each_request_is_one_line_of_log() {
 }
 
 #[test]
-fn a_connection_too_many_is_told_so_without_waiting() {
-    let refused = Client::new(GET).refused();
-    assert_eq!(refused.codes(), [503]);
+fn a_connection_too_many_is_told_so_at_once() {
+    let refused = Client::with_script(vec![send(GET), Step::Pause(20)]).refused();
+    assert_eq!((refused.codes(), refused.ended_at), (vec![503], Duration::from_secs(1)));
     assert_eq!(refused.answers()[0].field("Connection"), Some("close"));
-    let deaf = Client { stall_after: 0, ..Client::new(GET) }.refused();
-    assert_eq!((deaf.bytes().len(), deaf.ended_at), (0, Duration::ZERO));
 }
 
 #[test]
-fn connections_above_the_limit_are_not_admitted() {
+fn connections_above_the_limits_are_refused_and_then_dropped() {
     struct NoHost;
-    let limits = Limits { max_connections: 2, ..Limits::default() };
+    let limits = Limits { max_connections: 2, max_refusals: 1, ..Limits::default() };
     let server = Server::new(NoHost, &super::machine::SITE, limits, false);
-    let first = server.admit().unwrap();
-    let _second = server.admit().unwrap();
+    let mut admissions: Vec<_> = (0..3).map(|_| server.admit().unwrap()).collect();
+    assert_eq!(
+        admissions.iter().map(|admission| admission.is_refusal).collect::<Vec<_>>(),
+        [false, false, true]
+    );
     assert!(server.admit().is_none());
-    drop(first);
+    admissions.truncate(1);
     assert_eq!(server.connections(), 1);
-    assert!(server.admit().is_some());
+    assert!(!server.admit().unwrap().is_refusal);
 }

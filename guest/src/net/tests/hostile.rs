@@ -4,10 +4,14 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use hvcall::frame::FLAG_NEEDS_CSUM;
-use smoltcp::wire::{EthernetFrame, EthernetProtocol, Ipv4Packet, TcpPacket};
+use smoltcp::wire::{
+    ArpOperation, EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv4Packet, Icmpv6Packet, Icmpv6Repr,
+    IpProtocol, Ipv4Packet, Ipv6Packet, NdiscNeighborFlags, NdiscRepr, TcpPacket,
+};
 
 use super::super::stack::Stack;
-use super::{Dice, Pair, bare_nic, listen, nic, read, sent, stack, v4, v6, write};
+use super::neighbors::{ALL_NODES, advertisement, arp, icmpv6, ipv6, ping_v4};
+use super::{Dice, Pair, bare_nic, listen, mac, nic, read, sent, stack, v4, v6, write};
 
 /// Everything hosts 1 and 2 say to each other in a busy second: the seeds of the mutations.
 fn conversation() -> (Pair, Vec<Vec<u8>>) {
@@ -125,8 +129,67 @@ fn segments_with_any_numbers_do_no_harm() {
                 4 => pair.now = pair.now.saturating_add(Duration::from_millis(dice.next() % 3_000)),
                 _ => {}
             }
-            sent(&mut pair.two, pair.now);
+            // Sometimes nothing leaves, until the transmit queue is full.
+            if dice.hits(4) {
+                sent(&mut pair.two, pair.now);
+            } else {
+                pair.two.poll(pair.now);
+            }
         }
+    }
+}
+
+/// Answers to a connection attempt, likewise.
+#[test]
+fn answers_with_any_numbers_do_no_harm() {
+    let mut dice = Dice(29);
+    for _ in 0..300 {
+        let mut pair = Pair::new();
+        listen(&mut pair.two, 7);
+        let to = core::net::SocketAddr::new(v4(2), 7);
+        let (client, _) = pair.one.tcp_connect(to, Default::default()).unwrap();
+        let mut frames = Vec::new();
+        for _ in 0..2 {
+            for frame in sent(&mut pair.one, pair.now) {
+                pair.two.receive(0, &frame, 0, pair.now);
+            }
+            frames = sent(&mut pair.two, pair.now);
+            if frames.iter().all(|frame| frame[12..14] == [8, 6]) {
+                frames.iter().for_each(|frame| pair.one.receive(0, frame, 0, pair.now));
+            }
+        }
+        for _ in 0..100 {
+            let mut frame = frames[dice.below(frames.len())].clone();
+            spoil_segment(&mut frame, &mut dice);
+            if dice.hits(2) {
+                fix_syn(&mut frame);
+            }
+            pair.one.receive(0, &frame, FLAG_NEEDS_CSUM, pair.now);
+            match dice.below(20) {
+                0 => drop(pair.one.tcp_write(client, &[3; 900], core::task::Waker::noop())),
+                1 => drop(read(&mut pair.one, client, &mut [0; 700])),
+                2 => pair.one.tcp_shutdown(client),
+                3 => pair.now = pair.now.saturating_add(Duration::from_millis(dice.next() % 3_000)),
+                _ => {}
+            }
+            if dice.hits(3) {
+                sent(&mut pair.one, pair.now);
+            } else {
+                pair.one.poll(pair.now);
+            }
+        }
+    }
+}
+
+/// Makes a segment a SYN with an acknowledgement again.
+fn fix_syn(frame: &mut [u8]) {
+    let mut ethernet = EthernetFrame::new_unchecked(frame);
+    if ethernet.ethertype() == EthernetProtocol::Ipv4 {
+        let mut ip = Ipv4Packet::new_unchecked(ethernet.payload_mut());
+        let mut tcp = TcpPacket::new_unchecked(ip.payload_mut());
+        tcp.set_syn(true);
+        tcp.set_fin(false);
+        tcp.set_rst(false);
     }
 }
 
@@ -161,6 +224,93 @@ fn spoil_segment(frame: &mut [u8], dice: &mut Dice) {
     tcp.set_fin(dice.hits(6));
     tcp.set_syn(dice.hits(12));
     tcp.set_rst(dice.hits(40));
+}
+
+/// Messages that configure the stack or that smoltcp answers, with checksums that hold whatever the mutation.
+#[test]
+fn mutated_control_messages_do_no_harm() {
+    let router = "fe80::1".parse().unwrap();
+    let mac_of_one = Some(EthernetAddress(mac(1)).into());
+    let ping = Icmpv6Repr::EchoRequest { ident: 1, seq_no: 2, data: &[7; 60] };
+    let solicit = NdiscRepr::NeighborSolicit { target_addr: ipv6(v6(2)), lladdr: mac_of_one };
+    let flags = NdiscNeighborFlags::OVERRIDE;
+    let advert = NdiscRepr::NeighborAdvert { flags, target_addr: ipv6(v6(1)), lladdr: mac_of_one };
+    let four = |number| core::net::Ipv4Addr::new(10, 0, 0, number);
+    let seeds = [
+        icmpv6(1, router, ALL_NODES, &advertisement(1_800, 9_000)),
+        icmpv6(1, ipv6(v6(1)), ipv6(v6(2)), &ping),
+        icmpv6(1, ipv6(v6(1)), ipv6(v6(2)), &Icmpv6Repr::Ndisc(solicit)),
+        icmpv6(1, ipv6(v6(1)), ipv6(v6(2)), &Icmpv6Repr::Ndisc(advert)),
+        ping_v4(1, 2),
+        arp(ArpOperation::Request, 1, four(1), four(2), [0xff; 6]),
+        arp(ArpOperation::Reply, 1, four(1), four(2), mac(2)),
+    ];
+    let mut dice = Dice(19);
+    for _ in 0..100 {
+        let (mut two, mut bare) = (stack(&nic(2)), stack(&bare_nic(2)));
+        let mut now = crate::time::Instant::from_ns(1_000_000_000);
+        for _ in 0..1_000 {
+            let mut frame = seeds[dice.below(seeds.len())].clone();
+            if dice.hits(20) {
+                frame.extend((0..dice.below(300)).map(|_| dice.next().to_le_bytes()[0]));
+            }
+            spoil(&mut frame, &mut dice);
+            fix_icmp_checksum(&mut frame);
+            for stack in [&mut two, &mut bare] {
+                stack.receive(0, &frame, 0, now);
+                sent(stack, now);
+                assert_bounded(stack);
+            }
+            now = now.saturating_add(Duration::from_millis(dice.next() % 500));
+        }
+    }
+}
+
+/// Makes the checksums of an ICMP message right again, where there still is one.
+fn fix_icmp_checksum(frame: &mut [u8]) {
+    fix_ipv4_checksum(frame);
+    let Ok(mut ethernet) = EthernetFrame::new_checked(frame) else { return };
+    if ethernet.ethertype() == EthernetProtocol::Ipv4
+        && let Ok(mut ip) = Ipv4Packet::new_checked(ethernet.payload_mut())
+        && ip.next_header() == IpProtocol::Icmp
+        && let Ok(mut icmp) = Icmpv4Packet::new_checked(ip.payload_mut())
+    {
+        icmp.fill_checksum();
+    } else if ethernet.ethertype() == EthernetProtocol::Ipv6
+        && let Ok(mut ip) = Ipv6Packet::new_checked(ethernet.payload_mut())
+        && let (source, destination) = (ip.src_addr(), ip.dst_addr())
+        && let Ok(mut icmp) = Icmpv6Packet::new_checked(ip.payload_mut())
+    {
+        icmp.fill_checksum(&source, &destination);
+    }
+}
+
+/// A DHCP server that answers with mutated messages.
+#[test]
+fn mutated_dhcp_answers_do_no_harm() {
+    let mut dice = Dice(23);
+    for _ in 0..200 {
+        let mut pair = Pair::of(stack(&nic(1)), stack(&bare_nic(2)));
+        pair.one.udp_bind(None, 67).unwrap();
+        for _ in 0..60 {
+            pair.now = pair.now.saturating_add(Duration::from_millis(dice.next() % 5_000));
+            for frame in sent(&mut pair.two, pair.now) {
+                pair.one.receive(0, &frame, 0, pair.now);
+            }
+            while super::udp::serve_dhcp(&mut pair, super::udp::usual) {}
+            for mut frame in sent(&mut pair.one, pair.now) {
+                if !dice.hits(4) {
+                    // Behind the fixed fields, mostly: the options.
+                    let at = if dice.hits(3) { 41 } else { 282 }.min(frame.len() - 1);
+                    for _ in 0..=dice.below(3) {
+                        let place = at + dice.below(frame.len() - at);
+                        frame[place] = dice.next().to_le_bytes()[0];
+                    }
+                }
+                pair.two.receive(0, &frame, FLAG_NEEDS_CSUM, pair.now);
+            }
+        }
+    }
 }
 
 fn fix_ipv4_checksum(frame: &mut [u8]) {

@@ -16,9 +16,9 @@ use super::{Pair, bare_nic, mac, nic, sent, stack, v4, v6};
 use crate::time::Instant;
 
 const NOW: Instant = Instant::from_ns(1_000_000_000);
-const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+pub(super) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
-fn ethernet(from: u8, to: [u8; 6], protocol: EthernetProtocol, payload: &[u8]) -> Vec<u8> {
+pub(super) fn ethernet(from: u8, to: [u8; 6], protocol: EthernetProtocol, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0; 14 + payload.len()];
     let mut ethernet = EthernetFrame::new_unchecked(&mut frame);
     ethernet.set_src_addr(EthernetAddress(mac(from)));
@@ -28,7 +28,13 @@ fn ethernet(from: u8, to: [u8; 6], protocol: EthernetProtocol, payload: &[u8]) -
     frame
 }
 
-fn arp(operation: ArpOperation, from: u8, source: Ipv4Addr, target: Ipv4Addr, to: [u8; 6]) -> Vec<u8> {
+pub(super) fn arp(
+    operation: ArpOperation,
+    from: u8,
+    source: Ipv4Addr,
+    target: Ipv4Addr,
+    to: [u8; 6],
+) -> Vec<u8> {
     let message = ArpRepr::EthernetIpv4 {
         operation,
         source_hardware_addr: EthernetAddress(mac(from)),
@@ -42,7 +48,7 @@ fn arp(operation: ArpOperation, from: u8, source: Ipv4Addr, target: Ipv4Addr, to
 }
 
 /// An ICMPv6 message from host `from`, whose address is `source`.
-fn icmpv6(from: u8, source: Ipv6Addr, destination: Ipv6Addr, message: &Icmpv6Repr<'_>) -> Vec<u8> {
+pub(super) fn icmpv6(from: u8, source: Ipv6Addr, destination: Ipv6Addr, message: &Icmpv6Repr<'_>) -> Vec<u8> {
     let ip = IpRepr::new(source.into(), destination.into(), IpProtocol::Icmpv6, message.buffer_len(), 255);
     let mut payload = vec![0; ip.buffer_len()];
     ip.emit(&mut payload[..], &ChecksumCapabilities::default());
@@ -52,7 +58,7 @@ fn icmpv6(from: u8, source: Ipv6Addr, destination: Ipv6Addr, message: &Icmpv6Rep
     ethernet(from, to, EthernetProtocol::Ipv6, &payload)
 }
 
-fn ipv6(address: IpAddr) -> Ipv6Addr {
+pub(super) fn ipv6(address: IpAddr) -> Ipv6Addr {
     let IpAddr::V6(address) = address else { panic!("{address} is not IPv6") };
     address
 }
@@ -162,7 +168,7 @@ fn traffic_does_not_redirect_a_known_neighbour() {
     }
 }
 
-fn ping_v4(from: u8, to: u8) -> Vec<u8> {
+pub(super) fn ping_v4(from: u8, to: u8) -> Vec<u8> {
     let message = Icmpv4Repr::EchoRequest { ident: 1, seq_no: 2, data: b"are you there?" };
     let source = Ipv4Addr::new(10, 0, 0, from);
     let destination = Ipv4Addr::new(10, 0, 0, to);
@@ -224,7 +230,7 @@ fn neighbour_solicitation_is_answered_and_only_from_the_link() {
     assert!(sent(&mut two, NOW).is_empty());
 }
 
-fn advertisement(router_lifetime: u64, prefix_lifetime: u64) -> Icmpv6Repr<'static> {
+pub(super) fn advertisement(router_lifetime: u64, prefix_lifetime: u64) -> Icmpv6Repr<'static> {
     let seconds = smoltcp::time::Duration::from_secs;
     Icmpv6Repr::Ndisc(NdiscRepr::RouterAdvert {
         hop_limit: 64,

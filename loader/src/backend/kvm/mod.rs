@@ -9,6 +9,8 @@ mod ioctls;
 pub mod state;
 mod vcpu;
 
+use std::ptr::NonNull;
+
 use kvm_bindings::{KVM_API_VERSION, KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::{Cap, Kvm, VmFd};
 
@@ -57,36 +59,32 @@ pub struct Memslot {
     pub read_only: bool,
 }
 
-/// Creates the machine's memory slots.
+/// Gives the machine a read-only slot.
 ///
 /// # Errors
-/// [`KvmError::Ioctl`] if the kernel refuses one.
-pub fn set_memory(
-    vm: &VmFd,
-    read_only: &SealedMemory,
-    tables: &AnonymousMemory,
-    writable: &AnonymousMemory,
-) -> Result<[Memslot; 3], KvmError> {
-    let slots = [
-        (Slot::ReadOnly, read_only.base(), read_only.bytes().len()),
-        (Slot::Tables, tables.base(), tables.size_bytes()),
-        (Slot::Writable, writable.base(), writable.size_bytes()),
-    ]
-    .map(|(slot, base, size)| Memslot {
-        slot,
-        gpa: slot.base().0,
-        size_bytes: size as u64,
-        host: base.addr().get() as u64,
-        read_only: slot == Slot::ReadOnly,
-    });
-    for slot in &slots {
-        set_slot(vm, slot)?;
-    }
-    Ok(slots)
+/// [`KvmError::Ioctl`] if the kernel refuses.
+pub fn set_sealed(vm: &VmFd, slot: Slot, memory: &SealedMemory) -> Result<Memslot, KvmError> {
+    set_slot(vm, slot, memory.base(), memory.size_bytes(), true)
+}
+
+/// Gives the machine a writable slot.
+///
+/// # Errors
+/// [`KvmError::Ioctl`] if the kernel refuses.
+pub fn set_anonymous(vm: &VmFd, slot: Slot, memory: &AnonymousMemory) -> Result<Memslot, KvmError> {
+    set_slot(vm, slot, memory.base(), memory.size_bytes(), false)
 }
 
 #[expect(unsafe_code, reason = "hands host memory to a virtual machine")]
-fn set_slot(vm: &VmFd, slot: &Memslot) -> Result<(), KvmError> {
+fn set_slot(
+    vm: &VmFd,
+    slot: Slot,
+    base: NonNull<u8>,
+    size_bytes: usize,
+    read_only: bool,
+) -> Result<Memslot, KvmError> {
+    let host = base.addr().get() as u64;
+    let slot = Memslot { slot, gpa: slot.base().0, size_bytes: size_bytes as u64, host, read_only };
     let region = kvm_userspace_memory_region {
         slot: slot.slot.number(),
         flags: if slot.read_only { KVM_MEM_READONLY } else { 0 },
@@ -97,5 +95,6 @@ fn set_slot(vm: &VmFd, slot: &Memslot) -> Result<(), KvmError> {
     // SAFETY: the range is a mapping owned by the machine, which keeps it for as long as its vCPU exists. Rust code touches it
     // only through `GuestMemory`, which forms no references, and while the vCPU is stopped.
     let set = unsafe { vm.set_user_memory_region(region) };
-    set.map_err(|error| KvmError::ioctl("KVM_SET_USER_MEMORY_REGION", error))
+    set.map_err(|error| KvmError::ioctl("KVM_SET_USER_MEMORY_REGION", error))?;
+    Ok(slot)
 }

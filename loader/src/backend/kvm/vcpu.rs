@@ -1,9 +1,7 @@
 //! The vCPU: enter, decode the exit, set the result.
 
 use hvcall::{Gva, RawCall};
-use kvm_bindings::{
-    KVM_EXIT_IO, KVM_EXIT_MMIO, kvm_regs, kvm_sregs, kvm_xcr, kvm_xcrs,
-};
+use kvm_bindings::{KVM_EXIT_IO, KVM_EXIT_MMIO, kvm_regs, kvm_sregs, kvm_xcr, kvm_xcrs};
 use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd, VmFd};
 
 use super::error::KvmError;
@@ -117,8 +115,8 @@ impl Vcpu for KvmVcpu {
         let regs = self.fd.sync_regs().regs;
         Registers {
             general: [
-                regs.rax, regs.rbx, regs.rcx, regs.rdx, regs.rsi, regs.rdi, regs.rbp, regs.rsp, regs.r8, regs.r9,
-                regs.r10, regs.r11, regs.r12, regs.r13, regs.r14, regs.r15,
+                regs.rax, regs.rbx, regs.rcx, regs.rdx, regs.rsi, regs.rdi, regs.rbp, regs.rsp, regs.r8,
+                regs.r9, regs.r10, regs.r11, regs.r12, regs.r13, regs.r14, regs.r15,
             ],
             rip: regs.rip,
             rflags: regs.rflags,

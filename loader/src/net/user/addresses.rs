@@ -32,9 +32,9 @@ impl UserNet {
     /// Prefix length of the IPv6 network.
     pub const PREFIX_V6: u8 = 64;
 
-    /// Largest IP packet in bytes. Packets never meet a wire, so they may be large; but a connection's window (64 KiB) should
-    /// hold several, or sender and receiver take turns.
-    pub const MTU: u16 = 16_384;
+    /// Largest IP packet in bytes. Packets never meet a wire, so they may be large: this carries 32 KiB of TCP over IPv4, half
+    /// of a connection's window, so that one half can be filled while the other is emptied.
+    pub const MTU: u16 = 32_808;
 
     /// What boot information says about the NIC when `--allow dns` was given. See [`super::Prepared::nic_info`].
     #[must_use]

@@ -31,7 +31,9 @@ pub(super) struct Name {
 impl Thing {
     /// As a number that the kernel keeps for us.
     pub(super) fn to_raw(self) -> u64 {
-        let pack = |kind: u64, name: Name| kind << 56 | u64::from(name.generation & 0xff_ffff) << 32 | u64::from(name.index);
+        let pack = |kind: u64, name: Name| {
+            kind << 56 | u64::from(name.generation & 0xff_ffff) << 32 | u64::from(name.index)
+        };
         match self {
             Self::Link => pack(0, Name { index: 0, generation: 0 }),
             Self::Published(index) => pack(1, Name { index, generation: 0 }),
@@ -151,6 +153,9 @@ mod tests {
         let (mut agenda, mut queued) = (Agenda::default(), false);
         agenda.queue(&mut queued, Thing::Link);
         agenda.queue(&mut queued, Thing::Link);
-        assert_eq!((agenda.ready_len(), agenda.next_ready(), agenda.next_ready()), (1, Some(Thing::Link), None));
+        assert_eq!(
+            (agenda.ready_len(), agenda.next_ready(), agenda.next_ready()),
+            (1, Some(Thing::Link), None)
+        );
     }
 }

@@ -5,8 +5,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, Icmpv4DstUnreachable, Icmpv4Packet, Icmpv4Repr,
-    Icmpv6DstUnreachable, Icmpv6Packet, Icmpv6Repr, IpAddress, IpProtocol, IpRepr, Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr,
-    NdiscNeighborFlags, NdiscRepr, RawHardwareAddress, UdpPacket, UdpRepr,
+    Icmpv6DstUnreachable, Icmpv6Packet, Icmpv6Repr, IpAddress, IpProtocol, IpRepr, Ipv4Packet, Ipv4Repr,
+    Ipv6Packet, Ipv6Repr, NdiscNeighborFlags, NdiscRepr, RawHardwareAddress, UdpPacket, UdpRepr,
 };
 
 use super::addresses::{UserNet, guest_towards};
@@ -113,7 +113,13 @@ fn prohibited_v6(link: &mut Link, destination: Ipv6Addr, packet: &[u8]) {
     send_icmpv6(link, UserNet::GATEWAY_V6, UserNet::GUEST_V6, HOP_LIMIT, &icmp);
 }
 
-fn send_icmpv6(link: &mut Link, source: Ipv6Addr, destination: Ipv6Addr, hop_limit: u8, icmp: &Icmpv6Repr<'_>) {
+fn send_icmpv6(
+    link: &mut Link,
+    source: Ipv6Addr,
+    destination: Ipv6Addr,
+    hop_limit: u8,
+    icmp: &Icmpv6Repr<'_>,
+) {
     let ip = Ipv6Repr {
         src_addr: source,
         dst_addr: destination,

@@ -1,20 +1,15 @@
-//! One TCP connection: a host socket and an endpoint towards the guest, and the bytes between them.
-//!
-//! Bytes are read from the host straight into the endpoint's buffer and sent to the host straight out of it. What does not
-//! fit stays with its sender, so a slow reader on one side slows the writer on the other. An end of data is passed on as an
-//! end of data, a reset as a reset.
+//! One TCP connection, from the first SYN to the last acknowledgement: who was called, who has answered, who is done.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::epoll::EventFlags;
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
-use smoltcp::socket::tcp::{RecvError, State};
+use smoltcp::socket::tcp::State;
 use smoltcp::time::{Duration, Instant};
 
 use super::agenda::{Agenda, Name, Thing};
 use super::packet::FlowKey;
-use super::stack::{Endpoint, Stack};
+use super::relay::Relay;
+use super::stack::Stack;
 
 /// How long the guest may take to answer a call.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,6 +35,8 @@ enum Stage {
     Redial { give_up: Instant },
     /// Both ends talk.
     Open,
+    /// Both ends have finished, and the host has yet to take the last of what the guest said.
+    Drains,
 }
 
 /// What became of a connection that was served.
@@ -58,22 +55,11 @@ pub(super) enum Served {
 pub(super) struct Connection {
     pub(super) name: Name,
     pub(super) key: FlowKey,
-    host: OwnedFd,
-    endpoint: Endpoint,
+    relay: Relay,
     stage: Stage,
     /// When the stage has lasted too long.
     deadline: Option<Instant>,
     give_up: Instant,
-    /// The host socket may have data, or room, until it says otherwise.
-    readable: bool,
-    writable: bool,
-    /// The host socket reported an end or an error: a short read is not the last one.
-    hung_up: bool,
-    /// The host's end of data has gone to the guest, and the other way round.
-    host_finished: bool,
-    guest_finished: bool,
-    /// The host socket failed.
-    host_dead: bool,
     queued: bool,
     scheduled: Option<Instant>,
 }
@@ -83,30 +69,23 @@ impl Connection {
     pub(super) fn inbound(name: Name, key: FlowKey, host: OwnedFd, stack: &mut Stack) -> Self {
         let mut endpoint = stack.endpoint();
         stack.call(&mut endpoint, key);
-        Self::new(name, key, host, endpoint, Stage::GuestCalled, stack.now + PATIENCE)
+        Self::new(name, key, Relay::new(host, endpoint), Stage::GuestCalled, stack.now + PATIENCE)
     }
 
     /// A connection that the guest makes: `host` is on its way to the target, `syn` is the guest's first segment.
     pub(super) fn outbound(name: Name, key: FlowKey, host: OwnedFd, syn: &[u8], stack: &mut Stack) -> Self {
-        let endpoint = stack.endpoint();
-        Self::new(name, key, host, endpoint, Stage::HostCalled { syn: syn.into() }, stack.now + HOST_PATIENCE)
+        let relay = Relay::new(host, stack.endpoint());
+        Self::new(name, key, relay, Stage::HostCalled { syn: syn.into() }, stack.now + HOST_PATIENCE)
     }
 
-    fn new(name: Name, key: FlowKey, host: OwnedFd, endpoint: Endpoint, stage: Stage, deadline: Instant) -> Self {
+    fn new(name: Name, key: FlowKey, relay: Relay, stage: Stage, deadline: Instant) -> Self {
         Self {
             name,
             key,
-            host,
-            endpoint,
+            relay,
             stage,
             deadline: Some(deadline),
             give_up: deadline,
-            readable: false,
-            writable: false,
-            hung_up: false,
-            host_finished: false,
-            guest_finished: false,
-            host_dead: false,
             queued: false,
             scheduled: None,
         }
@@ -125,10 +104,7 @@ impl Connection {
 
     /// Takes what epoll said about the host socket.
     pub(super) fn note(&mut self, events: EventFlags) {
-        let ended = events.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
-        self.readable |= ended || events.contains(EventFlags::IN);
-        self.writable |= events.intersects(EventFlags::OUT | EventFlags::HUP | EventFlags::ERR);
-        self.hung_up |= ended;
+        self.relay.note(events);
     }
 
     /// Takes a segment of the guest.
@@ -136,8 +112,14 @@ impl Connection {
         match self.stage {
             // Another copy of the SYN tells nothing new; a reset ends the wait.
             Stage::HostCalled { .. } if resets => self.deadline = Some(stack.now),
-            Stage::HostCalled { .. } | Stage::Redial { .. } => {}
-            Stage::GuestCalled | Stage::Open => stack.receive(&mut self.endpoint, packet),
+            Stage::HostCalled { .. } | Stage::Redial { .. } | Stage::Drains => {}
+            Stage::GuestCalled | Stage::Open => {
+                stack.receive(&mut self.relay.endpoint, packet);
+                // From here on a reset is no refusal, even if it comes with the next frame.
+                if !matches!(self.relay.endpoint.socket().state(), State::SynSent | State::Closed) {
+                    self.stage = Stage::Open;
+                }
+            }
         }
     }
 
@@ -148,6 +130,7 @@ impl Connection {
             Stage::HostCalled { .. } => self.await_host(stack),
             Stage::Redial { give_up } => self.redial(stack, give_up),
             Stage::GuestCalled | Stage::Open => self.relay(stack),
+            Stage::Drains => self.drain(),
         };
         match served {
             Served::More => self.queue(agenda),
@@ -159,17 +142,13 @@ impl Connection {
 
     /// Ends the connection: what the host has not been told yet, it is told by a reset.
     pub(super) fn close(self, stack: &mut Stack) {
-        if !(self.host_finished && self.guest_finished) {
-            // Fails only on a socket that is already dead.
-            let _ = sockopt::set_socket_linger(&self.host, Some(core::time::Duration::ZERO));
-        }
-        stack.put_back(self.endpoint);
+        self.relay.close(stack);
     }
 
     fn schedule(&mut self, stack: &mut Stack, agenda: &mut Agenda) {
         let by_stack = match self.stage {
-            Stage::HostCalled { .. } | Stage::Redial { .. } => None,
-            Stage::GuestCalled | Stage::Open => stack.deadline(&self.endpoint),
+            Stage::HostCalled { .. } | Stage::Redial { .. } | Stage::Drains => None,
+            Stage::GuestCalled | Stage::Open => stack.deadline(&self.relay.endpoint),
         };
         // A stack that wants to be looked at at once has just been: it waits for the guest, whatever it says.
         let soonest = stack.now + Duration::from_millis(1);
@@ -186,14 +165,14 @@ impl Connection {
     /// The host answers, refuses, or takes too long.
     fn await_host(&mut self, stack: &mut Stack) -> Served {
         let Stage::HostCalled { syn } = &self.stage else { return Served::Waits };
-        if !self.writable && !self.is_late(stack) {
+        let answer = self.relay.host_answer();
+        if answer.is_none() && !self.is_late(stack) {
             return Served::Waits;
         }
-        let answered = self.writable && matches!(sockopt::socket_error(&self.host), Ok(Ok(())));
-        if answered && Stack::listen(&mut self.endpoint, self.key.peer) {
-            stack.receive(&mut self.endpoint, syn);
+        if answer == Some(true) && Stack::listen(&mut self.relay.endpoint, self.key.peer) {
+            stack.receive(&mut self.relay.endpoint, syn);
         }
-        if self.endpoint.socket().state() != State::SynReceived {
+        if self.relay.endpoint.socket().state() != State::SynReceived {
             stack.receive_for_nobody(syn);
             return Served::Over;
         }
@@ -209,7 +188,7 @@ impl Connection {
         if !self.is_late(stack) {
             return Served::Waits;
         }
-        if !stack.call(&mut self.endpoint, self.key) {
+        if !stack.call(&mut self.relay.endpoint, self.key) {
             return Served::Over;
         }
         self.stage = Stage::GuestCalled;
@@ -220,8 +199,8 @@ impl Connection {
     /// Moves bytes until neither side has any, or others should have a turn.
     fn relay(&mut self, stack: &mut Stack) -> Served {
         for _ in 0..ROUNDS {
-            let moved = self.host_to_guest() | self.guest_to_host();
-            let sent = stack.transmit(&mut self.endpoint);
+            let moved = self.relay.host_to_guest() | self.relay.guest_to_host();
+            let sent = stack.transmit(&mut self.relay.endpoint);
             if stack.link.is_blocked() {
                 // Comes again when the guest has read something.
                 return Served::More;
@@ -233,99 +212,24 @@ impl Connection {
         Served::More
     }
 
-    /// Reads from the host what fits. Whether anything changed.
-    fn host_to_guest(&mut self) -> bool {
-        let socket = self.endpoint.socket();
-        let mut moved = false;
-        while self.readable && socket.can_send() {
-            let host = &self.host;
-            let read = socket.send(|room| {
-                if room.is_empty() {
-                    return (0, Err(Errno::AGAIN));
-                }
-                let space = room.len();
-                match recv(host, room, RecvFlags::DONTWAIT) {
-                    Ok((taken, _)) => (taken, Ok((taken, space))),
-                    Err(errno) => (0, Err(errno)),
-                }
-            });
-            match read {
-                Ok(Ok((0, _))) => {
-                    self.readable = false;
-                    self.host_finished = true;
-                    socket.close();
-                }
-                // A short read of a stream emptied it; more of it, or its end, raises a new event.
-                Ok(Ok((taken, space))) => self.readable = taken == space || self.hung_up,
-                Ok(Err(Errno::INTR)) => {}
-                Ok(Err(Errno::AGAIN)) => {
-                    self.readable = false;
-                    break;
-                }
-                Ok(Err(_)) | Err(_) => {
-                    self.readable = false;
-                    self.host_dead = true;
-                    socket.abort();
-                }
-            }
-            moved = true;
-        }
-        moved
-    }
-
-    /// Sends to the host what the guest sent. Whether anything changed.
-    fn guest_to_host(&mut self) -> bool {
-        let socket = self.endpoint.socket();
-        let mut moved = false;
-        while self.writable && socket.can_recv() {
-            let host = &self.host;
-            let sent = socket.recv(|data| match send(host, data, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-                Ok(taken) => (taken, Ok(())),
-                Err(errno) => (0, Err(errno)),
-            });
-            match sent {
-                Ok(Ok(()) | Err(Errno::INTR)) => moved = true,
-                Ok(Err(Errno::AGAIN)) => self.writable = false,
-                Ok(Err(_)) | Err(_) => {
-                    self.writable = false;
-                    self.host_dead = true;
-                    socket.abort();
-                    return true;
-                }
-            }
-        }
-        let drained = !self.guest_finished && !socket.can_recv();
-        if drained && matches!(socket.recv(|_| (0, ())), Err(RecvError::Finished)) {
-            self.guest_finished = true;
-            // Fails only on a socket that is already dead.
-            let _ = shutdown(&self.host, Shutdown::Write);
-            return true;
-        }
-        moved
-    }
-
     /// Nothing moves any more: waits, or is over.
     fn settle(&mut self, stack: &mut Stack) -> Served {
-        let state = self.endpoint.socket().state();
+        let state = self.relay.endpoint.socket().state();
         match state {
             State::Closed | State::Listen => self.settle_closed(stack),
             State::SynSent | State::SynReceived => self.expire(stack, PATIENCE),
             State::Established | State::CloseWait | State::FinWait2 => {
-                self.stage = Stage::Open;
                 self.deadline = None;
                 Served::Waits
             }
-            State::FinWait1 | State::Closing | State::LastAck => {
-                if self.deadline.is_none() {
-                    self.deadline = Some(stack.now + FAREWELL);
-                }
-                self.expire(stack, FAREWELL)
-            }
+            State::FinWait1 | State::Closing | State::LastAck => self.expire(stack, FAREWELL),
             // The wait for stray segments is not needed on a link that loses none; but a delayed last acknowledgement
             // (at most 10 ms away, the wait ends in seconds) has to leave first, and so has the data.
             State::TimeWait => {
-                let settled = stack.deadline(&self.endpoint).is_none_or(|when| when > stack.now + Duration::from_secs(1));
-                if settled && self.guest_finished { Served::Over } else { Served::Waits }
+                let settled = stack
+                    .deadline(&self.relay.endpoint)
+                    .is_none_or(|when| when > stack.now + Duration::from_secs(1));
+                if settled { self.drain() } else { Served::Waits }
             }
         }
     }
@@ -336,12 +240,22 @@ impl Connection {
             self.deadline = Some(stack.now + REDIAL);
             return Served::Waits;
         }
-        // All was said, but the host has not yet taken the last of it.
-        let undelivered = self.host_finished && self.endpoint.socket().can_recv() && !self.host_dead;
-        if undelivered { Served::Waits } else { Served::Over }
+        self.drain()
     }
 
-    /// Gives up a stage that has lasted too long, with a reset to both sides.
+    /// The guest is done, and smoltcp not to be asked any more, since it would forget what the guest sent: only the host has
+    /// to take the last of it.
+    fn drain(&mut self) -> Served {
+        self.relay.guest_to_host();
+        if !self.relay.is_draining() {
+            return Served::Over;
+        }
+        self.stage = Stage::Drains;
+        self.deadline = None;
+        Served::Waits
+    }
+
+    /// Gives up what has lasted longer than `limit`, with a reset to both sides.
     fn expire(&mut self, stack: &mut Stack, limit: Duration) -> Served {
         if self.deadline.is_none() {
             self.deadline = Some(stack.now + limit);
@@ -349,15 +263,14 @@ impl Connection {
         if !self.is_late(stack) {
             return Served::Waits;
         }
-        self.host_finished = false;
-        self.endpoint.socket().abort();
-        stack.transmit(&mut self.endpoint);
+        self.relay.fail();
+        stack.transmit(&mut self.relay.endpoint);
         Served::Over
     }
 }
 
 impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.host.as_fd()
+        self.relay.as_fd()
     }
 }

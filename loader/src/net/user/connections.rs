@@ -108,7 +108,8 @@ impl Connections {
         if self.is_full() || segment.packet.len() > MAX_SYN_BYTES {
             return None;
         }
-        let socket = socket_with(family(target), SocketType::STREAM, SOCKET_FLAGS, Some(ipproto::TCP)).ok()?;
+        let socket =
+            socket_with(family(target), SocketType::STREAM, SOCKET_FLAGS, Some(ipproto::TCP)).ok()?;
         sockopt::set_tcp_nodelay(&socket, true).ok()?;
         match connect(&socket, &target) {
             Ok(()) | Err(Errno::INPROGRESS) => Some(socket),
@@ -116,7 +117,13 @@ impl Connections {
         }
     }
 
-    fn insert(&mut self, connection: Connection, epoll: BorrowedFd<'_>, stack: &mut Stack, agenda: &mut Agenda) {
+    fn insert(
+        &mut self,
+        connection: Connection,
+        epoll: BorrowedFd<'_>,
+        stack: &mut Stack,
+        agenda: &mut Agenda,
+    ) {
         let data = EventData::new_u64(Thing::Connection(connection.name).to_raw());
         let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         if epoll::add(epoll, &connection, data, interest).is_err() {
@@ -155,7 +162,9 @@ impl Connections {
         if connection.serve(stack, agenda) != Served::Over {
             return false;
         }
-        if let Some(connection) = usize::try_from(name.index).ok().and_then(|index| self.table.try_remove(index)) {
+        if let Some(connection) =
+            usize::try_from(name.index).ok().and_then(|index| self.table.try_remove(index))
+        {
             self.by_key.remove(&connection.key);
             connection.close(stack);
         }

@@ -33,12 +33,15 @@ pub enum UserNetError {
 }
 
 fn advice(source: &io::Error, host: &SocketAddr) -> String {
-    match source.kind() {
-        io::ErrorKind::AddrInUse => "address in use; choose another host port, or 0 for any free one".to_owned(),
-        io::ErrorKind::PermissionDenied if host.port() < 1024 => {
-            "permission denied; ports below 1024 need privileges, choose a higher one".to_owned()
-        }
-        io::ErrorKind::AddrNotAvailable => format!("this machine has no address {}", host.ip()),
-        _ => source.to_string(),
+    let kind = source.kind();
+    if kind == io::ErrorKind::AddrInUse {
+        return "address in use; choose another host port, or 0 for any free one".to_owned();
     }
+    if kind == io::ErrorKind::PermissionDenied && host.port() < 1024 {
+        return "permission denied; ports below 1024 need privileges, choose a higher one".to_owned();
+    }
+    if kind == io::ErrorKind::AddrNotAvailable {
+        return format!("this machine has no address {}", host.ip());
+    }
+    source.to_string()
 }

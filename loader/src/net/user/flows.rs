@@ -9,7 +9,9 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, SocketType, connect, ipproto, recv, recvfrom, send, sendto, socket_with};
+use rustix::net::{
+    RecvFlags, SendFlags, SocketType, connect, ipproto, recv, recvfrom, send, sendto, socket_with,
+};
 use slab::Slab;
 use smoltcp::time::{Duration, Instant};
 
@@ -100,7 +102,8 @@ impl Flows {
         let key = datagram.key;
         let known = self.by_key.get(&key).copied().or_else(|| {
             let target = policy.target(Protocol::Udp, key.peer)?;
-            let socket = socket_with(family(target), SocketType::DGRAM, SOCKET_FLAGS, Some(ipproto::UDP)).ok()?;
+            let socket =
+                socket_with(family(target), SocketType::DGRAM, SOCKET_FLAGS, Some(ipproto::UDP)).ok()?;
             connect(&socket, &target).ok()?;
             self.make_room();
             let name = self.namer.name(self.table.vacant_key());
@@ -176,7 +179,8 @@ impl Flows {
             if stack.link.is_blocked() {
                 return true;
             }
-            let (taken, from) = match recvfrom(published.socket, &mut self.datagram[..], RecvFlags::DONTWAIT) {
+            let (taken, from) = match recvfrom(published.socket, &mut self.datagram[..], RecvFlags::DONTWAIT)
+            {
                 Ok((taken, _, Some(from))) => (taken, from),
                 Ok((_, _, None)) | Err(Errno::INTR | Errno::CONNREFUSED) => continue,
                 Err(_) => return false,
@@ -217,7 +221,8 @@ impl Flows {
     }
 
     fn insert(&mut self, name: Name, key: FlowKey, path: Path, now: Instant) -> usize {
-        let index = self.table.insert(Flow { name, key, path, last_used: now, queued: false, scheduled: None });
+        let index =
+            self.table.insert(Flow { name, key, path, last_used: now, queued: false, scheduled: None });
         self.by_key.insert(key, index);
         index
     }

@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time;
 
 use rustix::buffer::spare_capacity;
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::accept_with;
 use smoltcp::time::Instant;
@@ -85,7 +85,10 @@ impl Helper {
             frame: vec![0; FRAME_BYTES].into_boxed_slice(),
             link_interest,
             policy,
-            ports: published.into_iter().map(|published| Port { published, ready: false, queued: false }).collect(),
+            ports: published
+                .into_iter()
+                .map(|published| Port { published, ready: false, queued: false })
+                .collect(),
             connections: Connections::new((room - flows).min(MAX_CONNECTIONS)),
             flows: Flows::new(flows),
         })
@@ -199,7 +202,14 @@ impl Helper {
                     Some(port.published.socket.as_fd())
                 };
                 let epoll = self.epoll.as_fd();
-                self.flows.receive(&datagram, &self.policy, published, epoll, &mut self.stack, &mut self.agenda);
+                self.flows.receive(
+                    &datagram,
+                    &self.policy,
+                    published,
+                    epoll,
+                    &mut self.stack,
+                    &mut self.agenda,
+                );
             }
         }
     }
@@ -243,12 +253,15 @@ impl Helper {
     }
 
     fn serve_port(&mut self, index: u32) {
-        let Some(port) = usize::try_from(index).ok().and_then(|index| self.ports.get_mut(index)) else { return };
+        let Some(port) = usize::try_from(index).ok().and_then(|index| self.ports.get_mut(index)) else {
+            return;
+        };
         port.queued = false;
         let Published { publish, socket, .. } = &port.published;
         match publish.protocol {
             Protocol::Udp => {
-                let published = PublishedUdp { index, socket: socket.as_fd(), guest_port: publish.guest_port };
+                let published =
+                    PublishedUdp { index, socket: socket.as_fd(), guest_port: publish.guest_port };
                 port.ready = self.flows.serve_published(&published, &mut self.stack, &mut self.agenda);
             }
             Protocol::Tcp => {

@@ -26,7 +26,7 @@
 //! slow side does not take stays with the other side's sender. No fragments.
 //!
 //! The modules, from the wire to the host: `link` (frame socket), `packet` (what a frame says), `answer` (packets made
-//! here), `stack` (smoltcp), `connection` and `connections` (TCP), `flows` (UDP), `policy` (what is allowed), `agenda` (work
+//! here), `stack` (smoltcp), `relay`, `connection` and `connections` (TCP), `flows` (UDP), `policy` (what is allowed), `agenda` (work
 //! queue and timers), `helper` (event loop), `prepare` and `sandbox` (before the first frame).
 
 mod addresses;
@@ -41,6 +41,7 @@ mod link;
 mod packet;
 mod policy;
 mod prepare;
+mod relay;
 mod sandbox;
 mod stack;
 #[cfg(test)]
@@ -49,9 +50,11 @@ mod tests;
 use core::hash::{BuildHasher, Hasher};
 use core::net::SocketAddr;
 use std::hash::RandomState;
+use std::io;
 use std::os::fd::OwnedFd;
 
 use hvcall::boot::NicInfo;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
 
 pub use self::addresses::UserNet;
 pub use self::error::UserNetError;
@@ -82,6 +85,22 @@ pub fn prepare(publish: &[Publish], allow: &[Allow]) -> Result<Prepared, UserNet
     Ok(Prepared { published, policy })
 }
 
+/// Bytes of frames that may wait for either end to read them, as far as the system lets an unprivileged process ask.
+const FRAMES_WAITING_BYTES: usize = 1 << 20;
+
+/// The two ends of a link, alike: one for the monitor, one for [`Prepared::run`]. Non-blocking, closed by exec.
+///
+/// # Errors
+/// The system's, if it has no descriptors or memory left.
+pub fn frame_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    for end in [&pair.0, &pair.1] {
+        sockopt::set_socket_send_buffer_size(end, FRAMES_WAITING_BYTES)?;
+    }
+    Ok(pair)
+}
+
 impl Prepared {
     /// Each published port with the address that was bound for it, whose port is not 0.
     pub fn published(&self) -> impl Iterator<Item = (Publish, SocketAddr)> {
@@ -100,8 +119,8 @@ impl Prepared {
         nic
     }
 
-    /// Becomes the helper: shuts itself in and serves the guest behind `frames`, a non-blocking or blocking end of a
-    /// `SOCK_SEQPACKET` pair on which one message is one frame. To be called in a freshly forked process of one thread.
+    /// Becomes the helper: shuts itself in and serves the guest behind `frames`, one end of a [`frame_pair`]. To be called in
+    /// a freshly forked process of one thread; it dies with the thread that forked it.
     ///
     /// Ends the process: with 0 when the other end of `frames` is closed, with 71 after a line on standard error if the
     /// sandbox could not be set up.
@@ -119,7 +138,8 @@ impl Prepared {
     fn serve(self, frames: OwnedFd) -> Result<(), HelperError> {
         let descriptors = usize::try_from(sandbox::raise_descriptor_limit()).unwrap_or(usize::MAX);
         let seed = RandomState::new().build_hasher().finish();
-        let helper = Helper::new(frames, self.published, self.policy, descriptors, seed).map_err(HelperError::Events)?;
+        let helper = Helper::new(frames, self.published, self.policy, descriptors, seed)
+            .map_err(HelperError::Events)?;
         let mut tcp_ports: Vec<u16> = helper.policy().tcp_ports().collect();
         tcp_ports.sort_unstable();
         tcp_ports.dedup();

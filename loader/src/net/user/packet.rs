@@ -7,8 +7,8 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use smoltcp::wire::{
-    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv4Message, Icmpv4Packet,
-    Icmpv6Message, Icmpv6Packet, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket,
+    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv4Message,
+    Icmpv4Packet, Icmpv6Message, Icmpv6Packet, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket,
 };
 
 use super::addresses::{UserNet, is_guest, is_ours};
@@ -50,9 +50,15 @@ pub(super) struct Datagram<'a> {
 #[derive(Debug)]
 pub(super) enum Packet<'a> {
     /// ARP: who has one of the helper's addresses?
-    WhoHas { target: Ipv4Addr, sender: (EthernetAddress, Ipv4Addr) },
+    WhoHas {
+        target: Ipv4Addr,
+        sender: (EthernetAddress, Ipv4Addr),
+    },
     /// NDP: the same for IPv6, asked by `source`.
-    Solicit { target: Ipv6Addr, source: Ipv6Addr },
+    Solicit {
+        target: Ipv6Addr,
+        source: Ipv6Addr,
+    },
     /// An echo request to one of the helper's addresses: the IP packet.
     Echo(&'a [u8]),
     Tcp(Segment<'a>),
@@ -117,11 +123,11 @@ fn decode_v6(payload: &[u8]) -> Option<Packet<'_>> {
     let (source, destination) = (IpAddr::V6(packet.src_addr()), IpAddr::V6(packet.dst_addr()));
     if packet.next_header() == IpProtocol::Icmpv6 {
         let icmp = Icmpv6Packet::new_checked(packet.payload()).ok()?;
-        return match icmp.msg_type() {
-            Icmpv6Message::EchoRequest if is_ours(destination) && is_guest(source) => Some(Packet::Echo(whole)),
-            Icmpv6Message::NeighborSolicit => decode_solicit(packet.payload(), packet.src_addr()),
-            _ => None,
-        };
+        if icmp.msg_type() == Icmpv6Message::NeighborSolicit {
+            return decode_solicit(packet.payload(), packet.src_addr());
+        }
+        let echo = icmp.msg_type() == Icmpv6Message::EchoRequest && is_ours(destination) && is_guest(source);
+        return echo.then_some(Packet::Echo(whole));
     }
     decode_transport(source, destination, packet.next_header(), packet.payload(), whole)
 }

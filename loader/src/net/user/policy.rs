@@ -65,11 +65,11 @@ impl Policy {
         if is_resolver(address) {
             return self.resolver.filter(|_| port == DNS_PORT);
         }
-        let address = match address {
-            IpAddr::V4(_) if is_gateway(address) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(_) if is_gateway(address) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-            other => other,
+        let loopback = match address {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
         };
+        let address = if is_gateway(address) { loopback } else { address };
         let rules = match protocol {
             Protocol::Tcp => &self.tcp,
             Protocol::Udp => &self.udp,
@@ -88,7 +88,8 @@ impl Rule {
     /// machine's loopback, its LAN or the cloud's metadata service.
     fn opens(&self, address: IpAddr) -> bool {
         let contains = |block: &IpNet| block.contains(&address);
-        contains(&self.net) && SPECIAL.iter().filter(|block| contains(block)).all(|block| block.contains(&self.net))
+        contains(&self.net)
+            && SPECIAL.iter().filter(|block| contains(block)).all(|block| block.contains(&self.net))
     }
 }
 
@@ -97,7 +98,9 @@ impl Rule {
 fn is_never_reached(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
-            v4.octets()[0] == 0 || v4.octets()[0] >= 224 || v4_net(UserNet::GATEWAY_V4, UserNet::PREFIX_V4).contains(&v4)
+            v4.octets()[0] == 0
+                || v4.octets()[0] >= 224
+                || v4_net(UserNet::GATEWAY_V4, UserNet::PREFIX_V4).contains(&v4)
         }
         IpAddr::V6(v6) => {
             v6.is_unspecified()
@@ -126,24 +129,24 @@ const fn v6(a: u16, b: u16, c: u16, h: u16, prefix: u8) -> IpNet {
 
 /// Blocks that are not the public Internet (IANA special-purpose address registries, RFC 6890).
 const SPECIAL: [IpNet; 18] = [
-    v4(10, 0, 0, 8),        // private
-    v4(100, 64, 0, 10),     // shared with the provider
-    v4(127, 0, 0, 8),       // loopback
-    v4(169, 254, 0, 16),    // link-local, cloud metadata
-    v4(172, 16, 0, 12),     // private
-    v4(192, 0, 0, 24),      // protocol assignments, some cloud metadata
-    v4(192, 0, 2, 24),      // documentation
-    v4(192, 168, 0, 16),    // private
-    v4(198, 18, 0, 15),     // benchmarks
-    v4(198, 51, 100, 24),   // documentation
-    v4(203, 0, 113, 24),    // documentation
-    v6(0, 0, 0, 1, 128),    // loopback
-    v6(0x64, 0xff9b, 0, 0, 96), // IPv4 behind a translator, private addresses included
-    v6(0x64, 0xff9b, 1, 0, 48), // the same, local
+    v4(10, 0, 0, 8),             // private
+    v4(100, 64, 0, 10),          // shared with the provider
+    v4(127, 0, 0, 8),            // loopback
+    v4(169, 254, 0, 16),         // link-local, cloud metadata
+    v4(172, 16, 0, 12),          // private
+    v4(192, 0, 0, 24),           // protocol assignments, some cloud metadata
+    v4(192, 0, 2, 24),           // documentation
+    v4(192, 168, 0, 16),         // private
+    v4(198, 18, 0, 15),          // benchmarks
+    v4(198, 51, 100, 24),        // documentation
+    v4(203, 0, 113, 24),         // documentation
+    v6(0, 0, 0, 1, 128),         // loopback
+    v6(0x64, 0xff9b, 0, 0, 96),  // IPv4 behind a translator, private addresses included
+    v6(0x64, 0xff9b, 1, 0, 48),  // the same, local
     v6(0x2001, 0xdb8, 0, 0, 32), // documentation
-    v6(0x2002, 0, 0, 0, 16), // 6to4: IPv4 inside
-    v6(0xfc00, 0, 0, 0, 7), // unique local, cloud metadata
-    v6(0xfe80, 0, 0, 0, 10), // link-local
+    v6(0x2002, 0, 0, 0, 16),     // 6to4: IPv4 inside
+    v6(0xfc00, 0, 0, 0, 7),      // unique local, cloud metadata
+    v6(0xfe80, 0, 0, 0, 10),     // link-local
 ];
 
 fn extend(rules: &mut Vec<Rule>, net: &Destination, ports: Ports) -> Result<(), UserNetError> {
@@ -192,10 +195,27 @@ mod tests {
                 assert_eq!(tcp(&policy, open).as_deref(), Some(open));
             }
             for closed in [
-                "10.0.2.2:22", "127.0.0.1:22", "0.0.0.0:22", "10.0.0.1:22", "172.16.0.1:22", "192.168.1.1:80",
-                "169.254.169.254:80", "100.64.0.1:1", "192.0.0.192:80", "224.0.0.1:1", "255.255.255.255:1",
-                "10.0.2.3:53", "10.0.2.15:80", "[::1]:22", "[::]:22", "[::ffff:127.0.0.1]:22", "[fe80::1]:22",
-                "[fd00:ec2::254]:80", "[ff02::1]:1", "[64:ff9b::7f00:1]:22", "[fd52:494e:4757::2]:22",
+                "10.0.2.2:22",
+                "127.0.0.1:22",
+                "0.0.0.0:22",
+                "10.0.0.1:22",
+                "172.16.0.1:22",
+                "192.168.1.1:80",
+                "169.254.169.254:80",
+                "100.64.0.1:1",
+                "192.0.0.192:80",
+                "224.0.0.1:1",
+                "255.255.255.255:1",
+                "10.0.2.3:53",
+                "10.0.2.15:80",
+                "[::1]:22",
+                "[::]:22",
+                "[::ffff:127.0.0.1]:22",
+                "[fe80::1]:22",
+                "[fd00:ec2::254]:80",
+                "[ff02::1]:1",
+                "[64:ff9b::7f00:1]:22",
+                "[fd52:494e:4757::2]:22",
                 "[2002:7f00:1::]:22",
             ] {
                 assert_eq!(tcp(&policy, closed), None, "{closed}");
@@ -206,8 +226,13 @@ mod tests {
 
     #[test]
     fn special_addresses_open_to_a_rule_that_names_them() {
-        let policy = policy(&["tcp:127.0.0.1:5432", "tcp:10.0.0.0/8:443", "tcp:[::1]:5432", "tcp:192.0.2.0/25:1-9"]);
-        assert_eq!(tcp(&policy, "10.0.2.2:5432").as_deref(), Some("127.0.0.1:5432"), "the gateway is loopback");
+        let policy =
+            policy(&["tcp:127.0.0.1:5432", "tcp:10.0.0.0/8:443", "tcp:[::1]:5432", "tcp:192.0.2.0/25:1-9"]);
+        assert_eq!(
+            tcp(&policy, "10.0.2.2:5432").as_deref(),
+            Some("127.0.0.1:5432"),
+            "the gateway is loopback"
+        );
         assert_eq!(tcp(&policy, "[fd52:494e:4757::2]:5432").as_deref(), Some("[::1]:5432"));
         assert_eq!(tcp(&policy, "127.0.0.1:5432").as_deref(), Some("127.0.0.1:5432"));
         assert_eq!(tcp(&policy, "10.9.8.7:443").as_deref(), Some("10.9.8.7:443"));
@@ -215,7 +240,11 @@ mod tests {
         for closed in ["10.0.2.2:443", "10.0.2.2:5433", "127.0.0.2:5432", "10.0.2.99:443", "192.0.2.1:10"] {
             assert_eq!(tcp(&policy, closed), None, "{closed}");
         }
-        assert_eq!(policy.target(Protocol::Udp, "10.9.8.7:443".parse().unwrap()), None, "a TCP rule opens no UDP");
+        assert_eq!(
+            policy.target(Protocol::Udp, "10.9.8.7:443".parse().unwrap()),
+            None,
+            "a TCP rule opens no UDP"
+        );
     }
 
     #[test]

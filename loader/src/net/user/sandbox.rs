@@ -9,11 +9,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::RawFd;
 
-use landlock::{Access, AccessFs, AccessNet, NetPort, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope};
+use landlock::{
+    Access, AccessFs, AccessNet, NetPort, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
+};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
 };
 
 /// Descriptor of standard error, for a last word.
@@ -70,7 +73,8 @@ pub(super) fn enter(needs: &Needs<'_>) -> Result<Files, SandboxError> {
     let give_up = |what| move |errno: rustix::io::Errno| SandboxError::GiveUp { what, source: errno.into() };
     ignore_signals();
     keep_heap();
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(give_up("life after the parent"))?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(give_up("life after the parent"))?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(give_up("being traced"))?;
     close_others(needs.keep).map_err(|source| SandboxError::GiveUp { what: "other descriptors", source })?;
     let none = CapabilitySet::empty();

@@ -71,7 +71,14 @@ impl Stack {
         });
         // Connections end here whatever address the guest calls; who may be called is decided before a packet comes here.
         interface.set_any_ip(true);
-        Self { link, now, interface, nobody: SocketSet::new(Vec::new()), spare: Vec::new(), first_frame: None }
+        Self {
+            link,
+            now,
+            interface,
+            nobody: SocketSet::new(Vec::new()),
+            spare: Vec::new(),
+            first_frame: None,
+        }
     }
 
     /// Notes that the guest has sent something.
@@ -138,6 +145,10 @@ fn listen_endpoint(address: SocketAddr) -> IpListenEndpoint {
 
 impl core::fmt::Debug for Stack {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        formatter.debug_struct("Stack").field("link", &self.link).field("now", &self.now).finish_non_exhaustive()
+        formatter
+            .debug_struct("Stack")
+            .field("link", &self.link)
+            .field("now", &self.now)
+            .finish_non_exhaustive()
     }
 }

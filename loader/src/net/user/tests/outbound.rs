@@ -69,7 +69,8 @@ fn the_guest_reaches_nothing_by_default() {
     let (tcp, udp) = (listener.local_addr().unwrap(), datagrams.local_addr().unwrap());
     let mut rig = Rig::allow(&[]);
     let sender = udp_socket(&mut rig.guest, 7000);
-    let attempts = [through_gateway(tcp), tcp, "10.0.2.3:53".parse().unwrap(), "169.254.169.254:80".parse().unwrap()];
+    let attempts =
+        [through_gateway(tcp), tcp, "10.0.2.3:53".parse().unwrap(), "169.254.169.254:80".parse().unwrap()];
     let calls: Vec<_> = (5000..).zip(attempts).map(|(port, to)| rig.guest.connect(to, port)).collect();
     send_udp(&mut rig.guest, sender, b"leak", through_gateway(udp));
     send_udp(&mut rig.guest, sender, b"leak", udp);

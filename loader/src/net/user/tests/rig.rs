@@ -8,7 +8,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration as StdDuration, Instant as StdInstant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
 use smoltcp::socket::tcp::{self, SocketBuffer, State};
@@ -18,7 +19,7 @@ use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 use super::super::link::FRAME_BYTES;
 use super::super::policy::Policy;
 use super::super::prepare::Published;
-use super::super::{Prepared, UserNet};
+use super::super::{Prepared, UserNet, frame_pair};
 
 /// Long enough for anything to happen that will happen at all, on the slowest machine.
 const STUCK: StdDuration = StdDuration::from_secs(60);
@@ -62,8 +63,7 @@ impl Rig {
         let policy = Policy::new(&allow, || Ok(options.resolver.unwrap())).unwrap();
         let addresses = published.iter().map(|published| published.bound).collect();
         let prepared = Prepared { published, policy };
-        let (host, guest) =
-            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        let (host, guest) = frame_pair().unwrap();
         // SAFETY: the child has one thread and runs nothing but the helper; what it inherits of other tests it closes.
         let pid = unsafe { libc::fork() };
         if pid == 0 {
@@ -124,7 +124,13 @@ impl Wire {
 
     /// Sends a frame; waits for the helper to read others first if need be.
     pub(super) fn send_frame(&self, frame: &[u8]) {
-        send(&self.0, frame, SendFlags::NOSIGNAL).expect("the helper is alive");
+        loop {
+            match send(&self.0, frame, SendFlags::NOSIGNAL) {
+                Ok(_) => return,
+                Err(Errno::AGAIN) => std::thread::yield_now(),
+                Err(errno) => panic!("the helper is gone: {errno}"),
+            }
+        }
     }
 }
 

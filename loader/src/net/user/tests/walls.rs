@@ -75,7 +75,14 @@ fn executable_memory_is_refused() {
         move || {
             // SAFETY: a new anonymous mapping at an address of the kernel's choice touches nothing that exists.
             unsafe {
-                libc::mmap(core::ptr::null_mut(), 4096, protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+                libc::mmap(
+                    core::ptr::null_mut(),
+                    4096,
+                    protection,
+                    libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                    -1,
+                    0,
+                )
             };
         }
     };
@@ -107,7 +114,13 @@ fn a_running_helper_has_the_walls_up_and_ignores_signals() {
         std::thread::yield_now();
     }
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    for line in ["NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "Threads:\t1"] {
+    for line in [
+        "NoNewPrivs:\t1",
+        "Seccomp:\t2",
+        "CapEff:\t0000000000000000",
+        "CapPrm:\t0000000000000000",
+        "Threads:\t1",
+    ] {
         assert!(status.contains(line), "{line} in:\n{status}");
     }
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
