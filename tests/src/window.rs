@@ -46,7 +46,8 @@ impl Window {
         let plan = plan();
         let bytes_of = |slot| usize::try_from(plan.slot_bytes(slot)).expect("a few megabytes");
         // Every byte that is not the guest's own shows if it is ever copied.
-        let sealed = SealedMemory::new(&vec![0x5e; bytes_of(Slot::ReadOnly)]).expect("sealed memory");
+        let content = vec![0x5e; bytes_of(Slot::ReadOnly)];
+        let sealed = SealedMemory::new(content.len(), [(0, content.as_slice())]).expect("sealed memory");
         let writable = AnonymousMemory::new(bytes_of(Slot::Writable)).expect("memory");
         let pipe = || pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).expect("a pipe");
         let (console, console_writer): (OwnedFd, OwnedFd) = pipe();

@@ -19,6 +19,9 @@ const SOFT_LIMIT: usize = hvcall::MAX_ENTRIES as usize;
 /// Frames the queue takes at all. The difference is for answers that cannot be held back, and they are lost beyond it.
 const HARD_LIMIT: usize = 4 * SOFT_LIMIT;
 
+/// Enough of a packet to tell a TCP segment from the next: addresses, ports, numbers, and a checksum over the rest.
+const HEAD_BYTES: usize = 60;
+
 /// Counters of one NIC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counters {
@@ -39,6 +42,9 @@ pub(super) struct Link {
     pub(super) counters: Counters,
     pool: Pool,
     queue: VecDeque<Outgoing>,
+    /// How the last packet began, and whether it began like the one before.
+    last_head: [u8; HEAD_BYTES],
+    pub(super) repeats: bool,
 }
 
 impl Link {
@@ -51,6 +57,8 @@ impl Link {
             counters: Counters::default(),
             pool: Pool::new(mtu),
             queue: VecDeque::new(),
+            last_head: [0; HEAD_BYTES],
+            repeats: false,
         }
     }
 
@@ -79,6 +87,7 @@ impl Link {
         let mut frame = self.pool.take(size_bytes);
         let mut ethernet = EthernetFrame::new_unchecked(&mut frame.bytes);
         let result = fill(ethernet.payload_mut());
+        self.note_head(frame.packet());
         let protocol = match destination(frame.packet()) {
             Some(IpAddr::V4(_)) => EthernetProtocol::Ipv4,
             _ => EthernetProtocol::Ipv6,
@@ -147,6 +156,14 @@ impl Link {
         if let Some(question) = question {
             self.ask(question);
         }
+    }
+
+    fn note_head(&mut self, packet: &[u8]) {
+        let head = packet.get(..HEAD_BYTES).unwrap_or(packet);
+        let mut padded = [0; HEAD_BYTES];
+        padded[..head.len()].copy_from_slice(head);
+        self.repeats = padded == self.last_head;
+        self.last_head = padded;
     }
 
     fn enqueue(&mut self, mut frame: Outgoing, to: EthernetAddress) {

@@ -106,12 +106,18 @@ pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
     Ok(explainer.explain(outcome, &report))
 }
 
-/// Forks. `None` in the child, which must not return from here.
+/// Forks. `None` in the child, which must not return from here, and which dies with this process: nobody would pass on signals
+/// or explain its end.
 #[expect(unsafe_code, reason = "fork")]
 fn fork_child() -> Result<Option<Pid>, StartError> {
+    let parent = nix::unistd::getpid();
     // SAFETY: this process has one thread, so the child's copy of every lock and of the heap is in a usable state.
     match unsafe { nix::unistd::fork() }.map_err(step("fork"))? {
         ForkResult::Parent { child } => Ok(Some(child)),
-        ForkResult::Child => Ok(None),
+        ForkResult::Child => {
+            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(step("parent-death signal"))?;
+            // The parent may have died before the line above.
+            if nix::unistd::getppid() == parent { Ok(None) } else { Err(step("fork")(nix::Error::ESRCH)) }
+        }
     }
 }

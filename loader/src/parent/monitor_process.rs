@@ -53,9 +53,6 @@ pub(super) fn run(config: RunConfig, report: OwnedFd) -> ! {
 }
 
 fn run_guest(config: RunConfig, report: &OwnedFd) -> Result<ExitCode, ProcessError> {
-    // Die with the parent: nobody would pass on signals or explain the end.
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
-        .map_err(host("parent-death signal"))?;
     // Deadlines of `wait` to the nanosecond instead of to 50 us (prctl(2), PR_SET_TIMERSLACK).
     nix::sys::prctl::set_timerslack(1).map_err(host("timer slack"))?;
     let mut machine = build(config)?;

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::RawFd;
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, Scope,
+    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, RulesetStatus, Scope,
 };
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use rustix::thread::CapabilitySets;
@@ -71,5 +71,12 @@ fn restrict_files_and_network() -> Result<(), SandboxError> {
         .and_then(|ruleset| ruleset.scope(Scope::from_all(newest)))
         .and_then(|ruleset| ruleset.create())
         .and_then(landlock::RulesetCreated::restrict_self);
-    restricted.map(drop).map_err(|error| step("Landlock")(io::Error::other(error)))
+    let restricted = restricted.map_err(|error| step("Landlock")(io::Error::other(error)))?;
+    if restricted.ruleset == RulesetStatus::NotEnforced {
+        eprintln!(
+            "ringwall: this kernel has no Landlock (Linux 5.13, CONFIG_SECURITY_LANDLOCK); the monitor is closed by its \
+             system-call filter alone"
+        );
+    }
+    Ok(())
 }

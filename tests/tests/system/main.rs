@@ -1,8 +1,11 @@
 //! Whole-system tests: one module per feature, each test once per backend.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod bad_images;
 mod block;
+mod cli;
 mod faults;
 mod hello;
 mod hypercalls;
 mod invariants;
+mod sandbox;

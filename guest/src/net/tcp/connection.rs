@@ -91,6 +91,8 @@ pub(super) struct Connection {
     /// When the peer was last heard of, and since when data has been waiting for its acknowledgement.
     pub(super) heard: Instant,
     pub(super) waiting_since: Instant,
+    /// How often in a row it wanted to go on without getting anywhere.
+    pub(super) stuck: u32,
     /// The peer has sent all it will.
     pub(super) peer_finished: bool,
     /// Why we gave it up, if we did.
@@ -126,6 +128,7 @@ impl Connection {
             deadline: now.saturating_add(timeout),
             heard: now,
             waiting_since: now,
+            stuck: 0,
             peer_finished: false,
             error: None,
         })

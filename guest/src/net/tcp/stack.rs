@@ -16,6 +16,7 @@ use super::listener::{ListenOptions, Listener};
 use super::table::{Flow, Table};
 use crate::net::Error;
 use crate::net::hash::Keyed;
+use crate::net::nic::Nic;
 use crate::net::packet::{Packet, Tuple};
 use crate::net::sorted::SortedMap;
 use crate::net::stack::{Stack, add_waker};
@@ -24,8 +25,12 @@ use crate::time::Instant;
 
 /// Segments one connection may send before the next has its turn.
 const BURST: usize = 8;
-/// Pause before a connection is looked at again that wants to go on but could not.
-const BACK_OFF: Duration = Duration::from_millis(1);
+/// Pause before a connection is looked at again that wants to go on but gets nowhere, and how often it doubles.
+///
+/// smoltcp has such states. A peer that closes its window and then acknowledges our FIN leaves a window probe behind that is
+/// due for ever: left alone, it would send the same segment in an endless loop.
+const STUCK_PAUSE: Duration = Duration::from_millis(1);
+const MAX_STUCK_DOUBLINGS: u32 = 15;
 /// Hop limit of what we send without smoltcp.
 const HOP_LIMIT: u8 = 64;
 
@@ -367,7 +372,7 @@ impl Stack {
         let Some(connection) = self.tcp.table.get(id) else { return false };
         let Some(nic) = self.nics.get_mut(connection.nic) else { return false };
         connection.check_time(now);
-        let sent = (0..BURST).take_while(|_| nic.egress(&mut connection.sockets, now)).count();
+        let sent = send_burst(nic, connection, now);
         let due = nic.poll_at(&connection.sockets, now);
         match connection.settle(due, now) {
             Verdict::Remove => {
@@ -385,15 +390,18 @@ impl Stack {
         let Some(nic) = self.nics.get_mut(connection.nic) else { return true };
         // Settling may have changed what the socket wants.
         let due = nic.poll_at(&connection.sockets, now);
-        let room = nic.link.has_room();
-        let at = due.min(connection.deadline);
-        if due <= now && (sent > 0 || !room) {
+        if due > now {
+            connection.stuck = 0;
+            let at = due.min(connection.deadline);
+            self.tcp.table.arm(id, at);
+        } else if sent == Burst::Some || (sent == Burst::Nothing && !nic.link.has_room()) {
             self.tcp.table.mark_dirty(id);
         } else {
-            // Wanting to go on without being able to must not become a busy loop.
-            self.tcp.table.arm(id, at.max(now.saturating_add(BACK_OFF)));
+            connection.stuck = connection.stuck.saturating_add(1);
+            let pause = STUCK_PAUSE * (1 << connection.stuck.min(MAX_STUCK_DOUBLINGS));
+            self.tcp.table.arm(id, now.saturating_add(pause));
         }
-        sent > 0
+        sent != Burst::Nothing
     }
 
     /// Hands a connection whose handshake is complete to its listener.
@@ -439,4 +447,25 @@ impl Stack {
             answer.emit(&mut TcpPacket::new_unchecked(body), &ip.src_addr(), &ip.dst_addr(), &checks);
         });
     }
+}
+
+/// What a connection sent when it could.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Burst {
+    Nothing,
+    Some,
+    /// The same segment twice.
+    Repeats,
+}
+
+fn send_burst(nic: &mut Nic, connection: &mut Connection, now: Instant) -> Burst {
+    for sent in 0..BURST {
+        if !nic.egress(&mut connection.sockets, now) {
+            return if sent == 0 { Burst::Nothing } else { Burst::Some };
+        }
+        if nic.link.repeats {
+            return Burst::Repeats;
+        }
+    }
+    Burst::Some
 }

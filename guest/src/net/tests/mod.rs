@@ -107,6 +107,7 @@ fn sent(stack: &mut Stack, now: Instant) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     while let Some(frame) = stack.pop_frame(0) {
         frames.push(frame.bytes.clone());
+        assert!(frames.len() < 2_000, "sends for ever");
         stack.recycle(0, frame);
         stack.poll(now);
     }

@@ -236,6 +236,38 @@ fn keep_alive_finds_out_that_a_peer_is_gone() {
 }
 
 #[test]
+fn window_closed_for_ever_makes_no_storm() {
+    let mut pair = Pair::new();
+    listen(&mut pair.two, 7);
+    let (client, server) = pair.connect(v4(2), 7).unwrap();
+    // What host 1 acknowledges, it acknowledges with a closed window.
+    let close_window = |frame: &mut Vec<u8>| {
+        let mut ethernet = EthernetFrame::new_unchecked(&mut frame[..]);
+        let mut ip = Ipv4Packet::new_unchecked(ethernet.payload_mut());
+        TcpPacket::new_unchecked(ip.payload_mut()).set_window_len(0);
+    };
+    write(&mut pair.two, server, &[1; 4_000]);
+    pair.two.tcp_shutdown(server);
+    let mut sent_by_two = 0;
+    let end = pair.now.saturating_add(Duration::from_secs(20));
+    while pair.now < end {
+        for frame in sent(&mut pair.two, pair.now) {
+            sent_by_two += 1;
+            pair.one.receive(0, &frame, 0, pair.now);
+        }
+        let mut buffer = [0; 4_096];
+        while matches!(read(&mut pair.one, client, &mut buffer), Some(Ok(1..))) {}
+        for mut frame in sent(&mut pair.one, pair.now) {
+            close_window(&mut frame);
+            pair.two.receive(0, &frame, hvcall::frame::FLAG_NEEDS_CSUM, pair.now);
+        }
+        let soon = pair.now.saturating_add(Duration::from_micros(100));
+        pair.now = pair.one.deadline().min(pair.two.deadline()).max(soon).min(end);
+    }
+    assert!(sent_by_two < 100, "{sent_by_two} frames");
+}
+
+#[test]
 fn without_a_route_connecting_fails_at_once() {
     let mut alone = stack(&super::bare_nic(1));
     let connect =

@@ -5,13 +5,13 @@
 //! no files, no capabilities, no other descriptors (see `sandbox`).
 //!
 //! ```text
-//!  guest            monitor             helper process                             this machine
-//! ┌──────┐ net_send ┌──────┐ SEQPACKET ┌──────────────────────────────────────┐
-//! │ TCP  ├─────────►│ NIC  ├──────────►│ link ─ packet ─┬─ connections ── stack ├──── sockets of published ports,
-//! │ UDP  │ net_recv │      │ 1 message │                ├─ flows (UDP)         │     in: 127.0.0.1 unless told otherwise
-//! │      │◄─────────┤      │◄──────────┤      answer ◄──┴─ ARP, NDP, echo      ├──── sockets to what `policy` allows,
-//! └──────┘          └──────┘ = 1 frame └──────────────────────────────────────┘     out: nothing unless told otherwise
-//!  10.0.2.15                            gateway 10.0.2.2, resolver 10.0.2.3
+//!  guest             monitor             helper process                             this machine
+//! ┌──────┐ net_send ┌──────┐ SEQPACKET ┌─────────────────────────────────────────┐
+//! │ TCP  ├─────────►│ NIC  ├──────────►│ link ─ packet ─┬─ connections ── stack  ├── published ports, 127.0.0.1
+//! │ UDP  │ net_recv │      │ 1 message │                ├─ flows (UDP)           │   unless told otherwise
+//! │      │◄─────────┤      │◄──────────┤                └─ answer: ARP, NDP, echo├── what `policy` allows: nothing
+//! └──────┘          └──────┘ = 1 frame └─────────────────────────────────────────┘   unless told otherwise
+//!  10.0.2.15                             gateway 10.0.2.2, resolver 10.0.2.3
 //! ```
 //!
 //! **In.** A connection to a published port becomes a connection from the gateway's address to the guest's port. A port
@@ -26,8 +26,8 @@
 //! slow side does not take stays with the other side's sender. No fragments.
 //!
 //! The modules, from the wire to the host: `link` (frame socket), `packet` (what a frame says), `answer` (packets made
-//! here), `stack` (smoltcp), `relay`, `connection` and `connections` (TCP), `flows` (UDP), `policy` (what is allowed), `agenda` (work
-//! queue and timers), `helper` (event loop), `prepare` and `sandbox` (before the first frame).
+//! here), `stack` (smoltcp), `relay`, `connection` and `connections` (TCP), `flows` (UDP), `policy` (what is allowed),
+//! `agenda` (work queue and timers), `helper` (event loop), `prepare` and `sandbox` (before the first frame).
 
 mod addresses;
 mod agenda;

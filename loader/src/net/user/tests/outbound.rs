@@ -134,9 +134,11 @@ fn a_rule_opens_udp_and_its_answers() {
 
 #[test]
 fn dns_goes_to_the_resolver_over_udp_and_tcp() {
-    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // One port that is free for both protocols.
+    let (udp, tcp) = std::iter::repeat_with(|| UdpSocket::bind("127.0.0.1:0").unwrap())
+        .find_map(|udp| TcpListener::bind(udp.local_addr().unwrap()).ok().map(|tcp| (udp, tcp)))
+        .unwrap();
     let resolver = udp.local_addr().unwrap();
-    let tcp = TcpListener::bind(resolver).unwrap();
     udp.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let allow = ["dns".to_owned()];
     let mut rig = Rig::new(&Options { allow: &allow, resolver: Some(resolver), ..Options::default() });

@@ -1,0 +1,79 @@
+//! What a running monitor has left: the descriptors it uses, and no right to anything else.
+
+use std::fs;
+
+use rustix::process::{Pid, Signal};
+use tests::{App, Backend, Ringwall, Running, on_each_backend};
+
+on_each_backend!(
+    monitor_has_no_privilege_and_a_filter,
+    monitor_holds_no_descriptor_that_it_does_not_use,
+    inherited_descriptors_do_not_reach_the_monitor,
+);
+
+fn start(backend: Backend) -> (Running, Pid) {
+    let running = Ringwall::run_app(backend, App::Crash).guest(&["ignore-term"]).start();
+    let _ = running.stdout.line_with("crash: ignore-term");
+    let monitor = running.children()[0];
+    (running, monitor)
+}
+
+fn stop(running: &Running) {
+    running.signal(Signal::TERM);
+    running.signal(Signal::TERM);
+}
+
+/// Targets of a process's descriptors, sorted. `None` where this user may not look.
+fn descriptors(pid: Pid) -> Option<Vec<String>> {
+    let folder = fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).ok()?;
+    let target = |entry: fs::DirEntry| fs::read_link(entry.path()).map(|path| path.display().to_string());
+    let mut targets: Vec<String> = folder.flatten().flat_map(target).collect();
+    targets.sort();
+    Some(targets)
+}
+
+fn monitor_has_no_privilege_and_a_filter(backend: Backend) {
+    let (running, monitor) = start(backend);
+    let status = fs::read_to_string(format!("/proc/{}/status", monitor.as_raw_nonzero())).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
+        line.unwrap_or_else(|| panic!("no {name} in\n{status}")).to_owned()
+    };
+    assert_eq!(field("Seccomp"), "2", "a filter");
+    assert_eq!(field("NoNewPrivs"), "1");
+    assert_eq!(field("Threads"), "1");
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(field(set), "0000000000000000", "{set}");
+    }
+    let limits = fs::read_to_string(format!("/proc/{}/limits", monitor.as_raw_nonzero())).unwrap();
+    let core: Vec<&str> = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap().split_whitespace().collect();
+    assert_eq!(core[4..6], ["0", "0"]);
+    stop(&running);
+    let _ = running.wait().expect(143);
+}
+
+fn monitor_holds_no_descriptor_that_it_does_not_use(backend: Backend) {
+    let (running, monitor) = start(backend);
+    if let Some(held) = descriptors(monitor) {
+        let count = |prefix: &str| held.iter().filter(|target| target.starts_with(prefix)).count();
+        // Console, standard error and the report; the vCPU; signals.
+        assert_eq!((count("pipe:"), count("anon_inode:kvm-vcpu"), count("anon_inode:[signalfd]")), (3, 1, 1), "{held:?}");
+        assert_eq!(held.len(), 5, "{held:?}");
+    } else {
+        tests::skip("this user may not look into a process that cannot be dumped");
+    }
+    stop(&running);
+    let _ = running.wait().expect(143);
+}
+
+/// A careless caller's open files are none of the guest's business.
+fn inherited_descriptors_do_not_reach_the_monitor(backend: Backend) {
+    let words = ["sh", "-c", "exec 7</etc/passwd 8>/dev/null; exec \"$0\" \"$@\""];
+    let running = Ringwall::under(&words).args(["run"]).image(backend, App::Crash.image());
+    let running = running.guest(&["ignore-term"]).start();
+    let _ = running.stdout.line_with("crash: ignore-term");
+    let held = descriptors(running.children()[0]).unwrap_or_default();
+    assert!(!held.iter().any(|target| target == "/etc/passwd" || target == "/dev/null"), "{held:?}");
+    stop(&running);
+    let _ = running.wait().expect(143);
+}
