@@ -9,8 +9,8 @@ use loader::image::Image;
 use loader::layout::Slot;
 use loader::machine::{Machine, MachineConfig};
 use loader::monitor::console::Console;
-use loader::monitor::end::EndRecord;
 use loader::monitor::disk::Disk;
+use loader::monitor::end::EndRecord;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::{App, Leaf, PageTables};

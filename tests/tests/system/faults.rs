@@ -41,8 +41,13 @@ fn fault_with(backend: Backend, how: &str, parts: &[&str]) {
 }
 
 fn null_read_names_vector_address_and_function(backend: Backend) {
-    let what = "ringwall: crash: page fault (vector 14, error code 0x4): read at 0x0: nothing is mapped there";
-    fault_with(backend, "null", &[what, "crash::memory::read_null at apps/crash/src/memory.rs:", "ringwall_main"]);
+    let what =
+        "ringwall: crash: page fault (vector 14, error code 0x4): read at 0x0: nothing is mapped there";
+    fault_with(
+        backend,
+        "null",
+        &[what, "crash::memory::read_null at apps/crash/src/memory.rs:", "ringwall_main"],
+    );
 }
 
 fn stack_overflow_is_called_that(backend: Backend) {
@@ -57,12 +62,20 @@ fn jump_to_data_names_the_caller(backend: Backend) {
 
 fn jump_to_nowhere_names_the_caller(backend: Backend) {
     let what = "execute at 0x123456789000: nothing is mapped there";
-    fault_with(backend, "wild-jump", &["vector 14", what, "crash::memory::jump at apps/crash/src/memory.rs:"]);
+    fault_with(
+        backend,
+        "wild-jump",
+        &["vector 14", what, "crash::memory::jump at apps/crash/src/memory.rs:"],
+    );
 }
 
 fn write_to_text_is_refused_by_the_page(backend: Backend) {
     let place = "crash::memory::write_to_text at apps/crash/src/memory.rs:";
-    fault_with(backend, "write-text", &["vector 14, error code 0x7", "write at 0x", "does not allow it", place]);
+    fault_with(
+        backend,
+        "write-text",
+        &["vector 14, error code 0x7", "write at 0x", "does not allow it", place],
+    );
 }
 
 fn undefined_instruction_is_a_fault(backend: Backend) {
@@ -116,7 +129,11 @@ fn trap_beside_the_gate_breaks_the_contract(backend: Backend) {
 
 fn exit_status_that_does_not_exist_breaks_the_contract(backend: Backend) {
     let run = crash(backend, "bad-exit").expect(83);
-    assert!(run.stderr.starts_with("ringwall: crash: contract violation: exit with status 0x4d\n"), "{}", run.stderr);
+    assert!(
+        run.stderr.starts_with("ringwall: crash: contract violation: exit with status 0x4d\n"),
+        "{}",
+        run.stderr
+    );
 }
 
 fn own_exit_status_is_passed_on(backend: Backend) {
@@ -200,7 +217,9 @@ mod endings {
     }
 
     fn killed_monitor_is_reported(backend: Backend) {
-        for (signal, code, why) in [(Signal::KILL, 137, "killed by SIGKILL"), (Signal::SYS, 70, "this is a bug")] {
+        for (signal, code, why) in
+            [(Signal::KILL, 137, "killed by SIGKILL"), (Signal::SYS, 70, "this is a bug")]
+        {
             // Asleep, and not in the guest: there, signals other than SIGTERM wait.
             let running = start(backend, "ignore-term", &[]);
             rustix::process::kill_process(running.children()[0], signal).unwrap();
