@@ -116,6 +116,18 @@ impl TestMachine {
         self.bytes_of(slot)[offset..][..size_bytes].to_vec()
     }
 
+    /// Spoils the page tables: CPL 3 may write a mapping whatever it may do otherwise. Before the first entry only.
+    ///
+    /// # Panics
+    /// If the entry lies outside the slot for tables.
+    pub fn make_writable(&mut self, leaf: &Leaf) {
+        const WRITABLE: u8 = 1 << 1;
+        let offset = leaf.entry_gpa - self.base_of(Slot::Tables);
+        let offset = usize::try_from(offset).expect("offsets fit");
+        let low = self.machine.tables.copy_out(offset, 1)[0];
+        self.machine.tables.fill(offset, &[low | WRITABLE]);
+    }
+
     /// First guest-physical address of a slot, as KVM has it.
     fn base_of(&self, slot: Slot) -> u64 {
         self.machine.slots.iter().find(|known| known.slot == slot).expect("three slots").gpa

@@ -23,6 +23,17 @@ pub enum KvmError {
         /// The capability.
         name: &'static str,
     },
+    /// A memory slot is refused.
+    #[error(
+        "this host cannot give a machine {size_bytes} bytes of memory: {} (try less, --mem)",
+        std::io::Error::from_raw_os_error(*errno)
+    )]
+    Memory {
+        /// Length of the slot.
+        size_bytes: u64,
+        /// Error number.
+        errno: i32,
+    },
     /// An ioctl failed.
     #[error("{ioctl} failed: {}", std::io::Error::from_raw_os_error(*errno))]
     Ioctl {
@@ -53,7 +64,7 @@ impl KvmError {
     pub const fn exit_code(&self) -> ExitCode {
         match self {
             Self::Open { .. } | Self::Version { .. } | Self::Capability { .. } => ExitCode::UNAVAILABLE,
-            Self::Ioctl { .. } => ExitCode::HOST_ERROR,
+            Self::Memory { .. } | Self::Ioctl { .. } => ExitCode::HOST_ERROR,
         }
     }
 }

@@ -8,12 +8,14 @@ use std::os::unix::fs::MetadataExt as _;
 
 use loader::backend::kvm::Memslot;
 use loader::layout::{RegionKind, Slot};
+use loader::monitor::end::End;
 use rustix::fs::SealFlags;
 use tests::{App, Backend, TestMachine, on_each_backend};
 
 on_each_backend!(
     no_mapping_is_writable_and_executable,
     what_cannot_be_written_lies_in_the_read_only_slot,
+    slot_refuses_writes_even_where_the_page_table_would_allow_them,
     no_physical_page_is_mapped_twice,
     nothing_lies_below_4_gib_and_regions_are_apart,
     host_cannot_write_or_remap_the_read_only_slot,
@@ -42,6 +44,19 @@ fn what_cannot_be_written_lies_in_the_read_only_slot(_: Backend) {
             assert_eq!(slot.read_only, slot.slot == Slot::ReadOnly);
         }
     }
+}
+
+/// The second wall holds when the first does not.
+fn slot_refuses_writes_even_where_the_page_table_would_allow_them(_: Backend) {
+    let mut machine = TestMachine::new(App::Crash, &["write-text"]);
+    let code: Vec<_> = machine.page_tables().leaves.into_iter().filter(|leaf| leaf.executable).collect();
+    code.iter().for_each(|leaf| machine.make_writable(leaf));
+    assert!(machine.page_tables().leaves.iter().any(|leaf| leaf.writable && leaf.executable));
+    let before = machine.bytes_of(Slot::ReadOnly);
+    let end = machine.run().end().unwrap();
+    assert!(matches!(end, End::ForeignExit { .. }), "{end:?}");
+    assert_eq!(end.exit_code().0, 81);
+    assert!(machine.bytes_of(Slot::ReadOnly) == before);
 }
 
 fn no_physical_page_is_mapped_twice(_: Backend) {
