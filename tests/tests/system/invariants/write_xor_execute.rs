@@ -86,10 +86,7 @@ fn nothing_lies_below_4_gib_and_regions_are_apart(_: Backend) {
                 !pages.contains(&(gpa - PAGE)) && !pages.contains(&(gpa + region.size_bytes)),
                 "{region:x?}"
             );
-            assert!(
-                !mapped(region.gva.0 - PAGE) && !mapped(region.end().0),
-                "{region:x?} has a neighbour"
-            );
+            assert!(!mapped(region.gva.0 - PAGE) && !mapped(region.end().0), "{region:x?} has a neighbour");
         }
     }
 }
