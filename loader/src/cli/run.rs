@@ -70,7 +70,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
     let memory_bytes = arguments.mem.unwrap_or(image.manifest.memory_bytes);
     if arguments.verbose {
         let (name, version) = (image.manifest.name(), image.manifest.version());
-        eprintln!(
+        loader::say!(
             "ringwall: {name} {version}: backend kvm, gate port, {} KiB of memory",
             memory_bytes / 1024
         );
@@ -95,7 +95,7 @@ fn image_path(path: &Path, verbose: bool) -> Result<PathBuf, CommandError> {
     }
     let built = loader::build::build(path, &BuildOptions::default())?;
     if verbose || !built.fresh {
-        eprintln!("ringwall: {}", super::build::summary(&built));
+        loader::say!("ringwall: {}", super::build::summary(&built));
     }
     Ok(built.image)
 }

@@ -119,7 +119,7 @@ fn relro(headers: &[Header], segments: &[Segment]) -> Result<Range<u64>, ImageEr
     let mut found = headers.iter().filter(|header| header.p_type(LE) == PT_GNU_RELRO);
     let Some(header) = found.next() else { return Ok(0..0) };
     let start = header.p_vaddr(LE);
-    let end = start.checked_add(header.p_memsz(LE)).unwrap_or(u64::MAX);
+    let end = start.saturating_add(header.p_memsz(LE));
     // From a writable segment's start to its end or to a page's: what shares a page with variables could not be read-only.
     let fits = segments.iter().any(|segment| {
         segment.permission == Permission::ReadWrite

@@ -45,7 +45,7 @@ pub(super) fn run(config: RunConfig, report: OwnedFd) -> ! {
     let code = match run_guest(config, &report) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("ringwall: {error}");
+            crate::say!("ringwall: {error}");
             error.exit_code()
         }
     };
