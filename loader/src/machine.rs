@@ -7,7 +7,7 @@ use hvcall::{ABI_VERSION, BootInfo, DiskInfo, ExitCode, NicInfo, boot::BOOT_MAGI
 use kvm_ioctls::{Kvm, VmFd};
 
 use crate::address::index;
-use crate::backend::kvm::{self, KvmError, KvmVcpu, Memslot};
+use crate::backend::kvm::{self, GateChoice, KvmError, KvmVcpu, Memslot};
 use crate::image::Image;
 use crate::layout::content::{self, Content};
 use crate::layout::{Gate, LayoutError, Plan, RegionKind, Slot};
@@ -36,6 +36,8 @@ pub struct MachineConfig {
     pub disks: Vec<Disk>,
     /// Non-blocking signalfd for SIGTERM, which is blocked.
     pub signals: OwnedFd,
+    /// How the guest reaches the monitor.
+    pub gate: GateChoice,
 }
 
 /// Why there is no machine.
@@ -74,6 +76,8 @@ impl MachineError {
 pub struct Machine {
     /// Where everything lies.
     pub plan: Plan,
+    /// How the guest reaches the monitor.
+    pub gate: Gate,
     /// The memory slots as the kernel has them.
     pub slots: [Memslot; 3],
     /// The trusted part.
@@ -89,11 +93,12 @@ impl Machine {
     /// # Errors
     /// [`MachineError`] naming the step that failed.
     pub fn new(kvm: &Kvm, image: &Image, config: MachineConfig) -> Result<Self, MachineError> {
-        let gate = Gate::PORT;
+        let gate = kvm::gate::choose(kvm, config.gate)?;
         let plan = plan(image, config.memory_bytes)?;
         let vm = kvm
             .create_vm()
             .map_err(|error| KvmError::Ioctl { ioctl: "KVM_CREATE_VM", errno: error.errno() })?;
+        kvm::gate::configure(&vm, &gate)?;
         let mut tables = anonymous(content::tables_bytes(&plan), "page tables")?;
         let mut writable = anonymous(plan.slot_bytes(Slot::Writable), "guest memory")?;
         // Slots that a vCPU cannot use yet cost less, so all but the sealed one, whose content needs the vCPU's clock, come first.
@@ -102,7 +107,7 @@ impl Machine {
         let vcpu = KvmVcpu::new(&vm, gate)?;
         let tsc_khz = if has_invariant_tsc() { vcpu.align_tsc() } else { None };
         let clock = Clock::start(tsc_khz);
-        vcpu.set_state(&plan, content::fill_tables(&plan, &mut tables))?;
+        vcpu.set_state(&plan, content::fill_tables(&plan, &gate, &mut tables))?;
         let content =
             Content::new(image, &plan, &gate, &boot_info(&plan, &config, &clock), &config.arguments);
         for (offset, bytes) in &content.writable {
@@ -122,7 +127,7 @@ impl Machine {
             shutdown_told: false,
         };
         let monitor = Monitor::new(&plan, vcpu, dispatcher);
-        Ok(Self { plan, slots, monitor, tables, _vm: vm })
+        Ok(Self { plan, gate, slots, monitor, tables, _vm: vm })
     }
 }
 

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use hvcall::ExitCode;
 use hvcall::boot::MAX_ARGUMENT_BYTES;
+use loader::backend::kvm::GateChoice;
 use loader::build::BuildOptions;
 use loader::device_spec::{DiskSpec, NetSpec};
 use loader::image::Image;
+use loader::layout::Gate;
 use loader::net::rules::{Allow, Publish};
 use loader::parent::{self, RunConfig};
 
@@ -44,6 +46,9 @@ pub(crate) struct Arguments {
     /// Memory of the guest, image included, such as 64M [default: what the image asks for]
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     mem: Option<u64>,
+    /// How the appliance reaches the monitor: auto, vmcall, vmmcall or port
+    #[arg(long, value_name = "GATE", default_value = "auto", value_parser = gate)]
+    gate: GateChoice,
     /// Seconds the appliance has to end after SIGTERM or Ctrl-C
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     grace: Duration,
@@ -68,17 +73,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         },
     )?;
     let memory_bytes = arguments.mem.unwrap_or(image.manifest.memory_bytes);
-    if arguments.verbose {
-        let (name, version) = (image.manifest.name(), image.manifest.version());
-        eprintln!(
-            "ringwall: {name} {version}: backend kvm, gate port, {} KiB of memory",
-            memory_bytes / 1024
-        );
-    }
     Ok(parent::run(RunConfig {
         image,
         image_path,
         memory_bytes,
+        gate: arguments.gate,
         arguments: terminated(&arguments.arguments)?,
         nics,
         disks,
@@ -113,6 +112,16 @@ fn terminated(arguments: &[String]) -> Result<Vec<u8>, CommandError> {
         )));
     }
     Ok(bytes)
+}
+
+fn gate(text: &str) -> Result<GateChoice, String> {
+    Ok(match text {
+        "auto" => GateChoice::Auto,
+        "vmcall" => GateChoice::Only(Gate::VMCALL),
+        "vmmcall" => GateChoice::Only(Gate::VMMCALL),
+        "port" => GateChoice::Only(Gate::PORT),
+        _ => return Err("it is one of auto, vmcall, vmmcall, port".to_owned()),
+    })
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -15,6 +15,7 @@ use hvcall::{DiskInfo, ExitCode, NicInfo};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{ForkResult, Pid};
 
+use crate::backend::kvm::GateChoice;
 use crate::image::Image;
 use crate::net::user::Prepared;
 
@@ -29,6 +30,8 @@ pub struct RunConfig {
     pub memory_bytes: u64,
     /// See [`crate::machine::MachineConfig`].
     pub arguments: Vec<u8>,
+    /// How the guest reaches the monitor.
+    pub gate: GateChoice,
     /// NICs, in manifest order.
     pub nics: Vec<NicConfig>,
     /// Disks, in manifest order.

@@ -55,7 +55,11 @@ pub(super) fn run(config: RunConfig, report: OwnedFd) -> ! {
 fn run_guest(config: RunConfig, report: &OwnedFd) -> Result<ExitCode, ProcessError> {
     // Deadlines of `wait` to the nanosecond instead of to 50 us (prctl(2), PR_SET_TIMERSLACK).
     nix::sys::prctl::set_timerslack(1).map_err(host("timer slack"))?;
+    let introduction = config.verbose.then(|| introduction(&config));
     let mut machine = build(config)?;
+    if let Some(introduction) = introduction {
+        eprintln!("{introduction}, gate {}", machine.gate.name);
+    }
     kvm::admit_sigterm(machine.monitor.vcpu.fd()).map_err(MachineError::from)?;
     sandbox::close(&descriptors(&machine, report))?;
     let record = machine.monitor.run();
@@ -67,6 +71,13 @@ fn run_guest(config: RunConfig, report: &OwnedFd) -> Result<ExitCode, ProcessErr
     // The machine is not taken apart: most of its descriptors are closed already, and the kernel does the rest.
     std::mem::forget(machine);
     Ok(code)
+}
+
+/// What `--verbose` says about the machine, but for what only the machine knows.
+fn introduction(config: &RunConfig) -> String {
+    let manifest = &config.image.manifest;
+    let (name, version, kib) = (manifest.name(), manifest.version(), config.memory_bytes / 1024);
+    format!("ringwall: {name} {version}: {kib} KiB of memory, backend kvm")
 }
 
 fn build(config: RunConfig) -> Result<Machine, ProcessError> {
@@ -86,6 +97,7 @@ fn build(config: RunConfig) -> Result<Machine, ProcessError> {
         nics: config.nics.into_iter().map(|nic| Nic::new(nic.fd, nic.info, nic.vnet_header)).collect(),
         disks: config.disks.into_iter().map(|disk| Disk::new(disk.file, disk.info)).collect(),
         signals,
+        gate: config.gate,
     };
     Ok(Machine::new(&kvm, &config.image, machine_config)?)
 }

@@ -5,6 +5,7 @@
 
 mod cpuid;
 mod error;
+pub mod gate;
 mod ioctls;
 pub mod state;
 mod vcpu;
@@ -15,6 +16,7 @@ use kvm_bindings::{KVM_API_VERSION, KVM_MEM_READONLY, kvm_userspace_memory_regio
 use kvm_ioctls::{Cap, Kvm, VmFd};
 
 pub use error::KvmError;
+pub use gate::GateChoice;
 pub use ioctls::admit_sigterm;
 pub use vcpu::KvmVcpu;
 
