@@ -12,7 +12,8 @@ use loader::image::Image;
 use loader::machine::{Machine, MachineConfig};
 use loader::monitor::console::Console;
 use loader::monitor::run::Monitor;
-use loader::monitor::vcpu::{Registers, Trap, Vcpu, VcpuError};
+use loader::monitor::memory::GuestMemory;
+use loader::monitor::vcpu::{Exception, Registers, Trap, Vcpu, VcpuError};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::AsFd as _;
@@ -133,7 +134,7 @@ impl<V: Vcpu> Vcpu for TimedVcpu<V> {
         self.inner.registers()
     }
 
-    fn fault_address(&self) -> u64 {
-        self.inner.fault_address()
+    fn exception(&self, memory: &GuestMemory, vector: u8) -> Exception {
+        self.inner.exception(memory, vector)
     }
 }
