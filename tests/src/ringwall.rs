@@ -1,6 +1,7 @@
 //! Running the `ringwall` program.
 
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -75,6 +76,18 @@ impl Ringwall {
         Self { command, guest: Vec::new() }
     }
 
+    /// Another program, whose arguments will lead to this one.
+    #[must_use]
+    pub fn other(program: &Path) -> Self {
+        Self { command: Command::new(program), guest: Vec::new() }
+    }
+
+    /// The program's file.
+    #[must_use]
+    pub fn program() -> &'static Path {
+        program()
+    }
+
     /// `ringwall run` of an appliance on a backend.
     #[must_use]
     pub fn run_app(backend: Backend, app: App) -> Self {
@@ -84,10 +97,7 @@ impl Ringwall {
     /// Names the image and chooses the backend.
     #[must_use]
     pub fn image(self, backend: Backend, image: &Path) -> Self {
-        match backend {
-            // The only one there is so far needs no option.
-            Backend::Kvm => self.args([image]),
-        }
+        self.args(["--backend", backend.name()]).args([image])
     }
 
     /// Arguments of `ringwall`.
@@ -156,7 +166,24 @@ impl Running {
     /// Process ids of the monitor and the helpers.
     #[must_use]
     pub fn children(&self) -> Vec<Pid> {
-        processes_in_group(self.pid()).into_iter().filter(|&pid| pid != self.pid()).collect()
+        children_of(self.pid())
+    }
+
+    /// Process id of the guest, where it is a process: the one child of a child.
+    #[must_use]
+    pub fn guest(&self) -> Option<Pid> {
+        self.children().into_iter().find_map(|child| children_of(child).first().copied())
+    }
+
+    /// Address on this host that a published port has, read from what the program says when it starts.
+    ///
+    /// # Panics
+    /// If it says nothing of the kind.
+    #[must_use]
+    pub fn published(&self, protocol: &str) -> SocketAddr {
+        let line = self.stderr.line_with(&format!(" ({protocol}) leads to port "));
+        let address = line.split(' ').find_map(|word| word.parse().ok());
+        address.unwrap_or_else(|| panic!("no address in {line:?}"))
     }
 
     /// Sends a signal to the parent alone, and returns when it has taken it or ended: two signals of one kind would merge
@@ -168,7 +195,8 @@ impl Running {
         rustix::process::kill_process(self.pid(), signal).expect("the process is there");
         let status = format!("/proc/{}/status", self.pid().as_raw_nonzero());
         let pending = || {
-            let status = std::fs::read_to_string(&status).ok().filter(|status| !status.contains("State:\tZ"))?;
+            let status =
+                std::fs::read_to_string(&status).ok().filter(|status| !status.contains("State:\tZ"))?;
             let mask = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"))?;
             let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
             (mask & 1 << (signal.as_raw() - 1) != 0).then_some(())
@@ -209,7 +237,8 @@ impl Running {
     }
 
     fn ends_within(&self, limit: Duration) -> bool {
-        let pidfd = rustix::process::pidfd_open(self.pid(), PidfdFlags::empty()).expect("the child is not reaped yet");
+        let pidfd = rustix::process::pidfd_open(self.pid(), PidfdFlags::empty())
+            .expect("the child is not reaped yet");
         let limit = Timespec::try_from(limit).expect("limits are short");
         let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
         rustix::event::poll(&mut fds, Some(&limit)).is_ok_and(|ready| ready == 1)
@@ -250,6 +279,11 @@ pub fn wait_for_end(pid: Pid) {
 #[must_use]
 pub fn processes_in_group(group: Pid) -> Vec<Pid> {
     let group = group.as_raw_nonzero().get().to_string();
+    processes_with(|mut fields| fields.nth(1) == Some(group.as_str()))
+}
+
+/// Processes that have not ended, by the fields of `/proc/PID/stat` from the parent on.
+fn processes_with(wanted: impl Fn(std::str::SplitWhitespace<'_>) -> bool) -> Vec<Pid> {
     let processes = std::fs::read_dir("/proc").expect("/proc is mounted").flatten();
     processes
         .filter_map(|entry| {
@@ -258,9 +292,15 @@ pub fn processes_in_group(group: Pid) -> Vec<Pid> {
             // After the name in parentheses: state, parent, group (proc_pid_stat(5)).
             let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
             let state = fields.next()?;
-            (state != "Z" && fields.nth(1)? == group).then_some(pid)
+            (state != "Z" && wanted(fields)).then_some(pid)
         })
         .collect()
+}
+
+/// Children of a process that have not ended.
+fn children_of(parent: Pid) -> Vec<Pid> {
+    let parent = parent.as_raw_nonzero().get().to_string();
+    processes_with(|mut fields| fields.next() == Some(parent.as_str()))
 }
 
 /// The `ringwall` program, built once, with the profile and in the target directory of this test program.

@@ -69,7 +69,7 @@ impl Signals {
             }
             let mut set = PollSet::new();
             set.add(self.fd(), Events::SHUTDOWN, Events::empty());
-            if set.wait(Some(LIMIT_NS)).is_empty() {
+            if !set.wait(Some(LIMIT_NS)).is_ok_and(|ready| !ready.is_empty()) {
                 return 0;
             }
         }

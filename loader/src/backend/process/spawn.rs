@@ -171,7 +171,6 @@ impl Launch {
 
     /// Whether the process still lives.
     fn check(&self, pid: Pid) -> Result<(), ProcessError> {
-        #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum: anything but these is unexpected")]
         match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) => Ok(()),
             Ok(WaitStatus::Exited(_, position)) => {

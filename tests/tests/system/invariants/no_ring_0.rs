@@ -4,9 +4,9 @@ use hvcall::Wire;
 use kvm_bindings::{Msrs, kvm_msr_entry, kvm_sregs};
 use loader::layout::Slot;
 use loader::monitor::end::End;
-use tests::{App, Backend, TestMachine, on_each_backend};
+use tests::{App, Backend, TestMachine, on_backend};
 
-on_each_backend!(
+on_backend!(kvm, Kvm, 
     segments_in_use_are_ring_3,
     gdt_has_no_other_code_segment_than_ring_3,
     no_instruction_leads_to_ring_0,
@@ -90,7 +90,8 @@ fn no_instruction_leads_to_ring_0(_: Backend) {
     at_both_ends(|machine, special| {
         assert_eq!(special.efer & 1, 0, "EFER.SCE");
         for index in MSRS {
-            let mut msrs = Msrs::from_entries(&[kvm_msr_entry { index, ..kvm_msr_entry::default() }]).unwrap();
+            let mut msrs =
+                Msrs::from_entries(&[kvm_msr_entry { index, ..kvm_msr_entry::default() }]).unwrap();
             // Not every kernel keeps every one of them, and what it does not keep it does not use.
             if machine.machine.monitor.vcpu.fd().get_msrs(&mut msrs).unwrap() == 1 {
                 assert_eq!(msrs.as_slice()[0].data, 0, "MSR {index:#x}");
@@ -151,8 +152,20 @@ fn state_at_entry_is_the_contracts(_: Backend) {
     let registers = vcpu.get_regs().unwrap();
     let plan = &machine.machine.plan;
     let others = [
-        registers.rax, registers.rbx, registers.rcx, registers.rdx, registers.rsi, registers.rbp, registers.r8,
-        registers.r9, registers.r10, registers.r11, registers.r12, registers.r13, registers.r14, registers.r15,
+        registers.rax,
+        registers.rbx,
+        registers.rcx,
+        registers.rdx,
+        registers.rsi,
+        registers.rbp,
+        registers.r8,
+        registers.r9,
+        registers.r10,
+        registers.r11,
+        registers.r12,
+        registers.r13,
+        registers.r14,
+        registers.r15,
     ];
     assert_eq!(others, [0; 14]);
     assert_eq!(machine.read(registers.rdi, 8), b"RINGWALL");

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use loader::layout::RegionKind;
-use tests::{App, Backend, TestMachine, on_each_backend};
+use tests::{App, Backend, TestMachine, on_backend};
 
-on_each_backend!(bases_never_repeat_and_move_independently);
+on_backend!(kvm, Kvm, bases_never_repeat_and_move_independently);
 
 /// Machines looked at. That a fair bit has the same value in all of them has a chance of 2^-63.
 const MACHINES: usize = 64;
@@ -37,7 +37,8 @@ fn bases_never_repeat_and_move_independently(_: Backend) {
         assert_eq!(of_unit.iter().collect::<HashSet<_>>().len(), MACHINES, "unit {unit} repeats a base");
         assert!(moving_bits(&of_unit) >= 28, "unit {unit}");
         for other in 0..unit {
-            let distances: Vec<u64> = bases.iter().map(|bases| bases[unit].wrapping_sub(bases[other])).collect();
+            let distances: Vec<u64> =
+                bases.iter().map(|bases| bases[unit].wrapping_sub(bases[other])).collect();
             assert!(moving_bits(&distances) >= 28, "units {unit} and {other} move together");
         }
     }

@@ -1,9 +1,9 @@
 //! I2: page tables, GDT, IDT and TSS are finished before the first entry, and out of the guest's reach.
 
 use loader::layout::Slot;
-use tests::{App, Backend, PageTables, TestMachine, on_each_backend};
+use tests::{App, Backend, PageTables, TestMachine, on_backend};
 
-on_each_backend!(
+on_backend!(kvm, Kvm, 
     tables_and_read_only_memory_are_the_same_at_the_end,
     no_user_mapping_reaches_a_table_or_a_descriptor,
     accessed_and_dirty_bits_are_set_from_the_start,
@@ -45,9 +45,8 @@ fn no_user_mapping_reaches_a_table_or_a_descriptor(_: Backend) {
         let (machine, tables) = walk(app);
         let special = machine.machine.monitor.vcpu.special_registers().unwrap();
         for leaf in &tables.leaves {
-            let holds_table = tables.tables.iter().any(|&table| {
-                table.wrapping_sub(leaf.gpa) < leaf.size_bytes
-            });
+            let holds_table =
+                tables.tables.iter().any(|&table| table.wrapping_sub(leaf.gpa) < leaf.size_bytes);
             assert!(!holds_table, "a table is mapped by {leaf:x?}");
             assert_eq!(leaf.user, machine.slot_of(leaf) != Slot::Tables, "{leaf:x?}");
         }

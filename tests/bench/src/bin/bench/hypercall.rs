@@ -91,6 +91,7 @@ fn machine(kvm: &kvm_ioctls::Kvm, image: &Image) -> Result<Machine, Failure> {
         nics: Vec::new(),
         disks: Vec::new(),
         signals: signals.as_fd().try_clone_to_owned()?,
+        gate: loader::backend::kvm::GateChoice::Auto,
     };
     Ok(Machine::new(kvm, image, config)?)
 }
