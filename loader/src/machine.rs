@@ -9,8 +9,8 @@ use hvcall::{ABI_VERSION, BootInfo, DiskInfo, ExitCode, NicInfo, boot::BOOT_MAGI
 use kvm_ioctls::{Kvm, VmFd};
 
 use crate::address::{PAGE_BYTES, index};
-use crate::backend::process::ProcessError;
 use crate::backend::kvm::{self, GateChoice, KvmError, KvmVcpu, Memslot};
+use crate::backend::process::ProcessError;
 use crate::image::Image;
 use crate::layout::content::{self, Content};
 use crate::layout::{Gate, LayoutError, Plan, RegionKind, Slot};

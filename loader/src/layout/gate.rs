@@ -32,16 +32,17 @@ pub const START: usize = 0x80;
 /// `syscall` (SDM Vol. 2B).
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
 /// `mov esi, 0; mov ecx, 0; mov r11d, 0; popfq; pop rdi; ret`: none but POPFQ changes a flag.
-const START_CODE: [u8; 19] =
-    [0xbe, 0, 0, 0, 0, 0xb9, 0, 0, 0, 0, 0x41, 0xbb, 0, 0, 0, 0, 0x9d, 0x5f, 0xc3];
+const START_CODE: [u8; 19] = [0xbe, 0, 0, 0, 0, 0xb9, 0, 0, 0, 0, 0x41, 0xbb, 0, 0, 0, 0, 0x9d, 0x5f, 0xc3];
 
 impl Gate {
     /// `vmcall`, which leaves the gate page as it is in the image: KVM on VMX with the Xen hypercall intercept. The trap arrives with
     /// RIP at the instruction; the next entry advances it.
-    pub const VMCALL: Self = Self { name: "vmcall", trap: &[0x0f, 0x01, 0xc1], rip_offset: 0, port: None, process: false };
+    pub const VMCALL: Self =
+        Self { name: "vmcall", trap: &[0x0f, 0x01, 0xc1], rip_offset: 0, port: None, process: false };
 
     /// `vmmcall`: KVM on SVM with the Xen hypercall intercept. RIP as for [`Gate::VMCALL`].
-    pub const VMMCALL: Self = Self { name: "vmmcall", trap: &[0x0f, 0x01, 0xd9], rip_offset: 0, port: None, process: false };
+    pub const VMMCALL: Self =
+        Self { name: "vmmcall", trap: &[0x0f, 0x01, 0xd9], rip_offset: 0, port: None, process: false };
 
     /// `out GATE_PORT, al`, allowed by the TSS I/O bitmap: any KVM without a hypercall intercept.
     pub const PORT: Self =
@@ -55,8 +56,8 @@ impl Gate {
     pub const SYSCALL: Self = Self {
         name: "syscall",
         trap: &[
-            0x8d, 0x88, 0xb1, 0xfe, 0xff, 0xff, 0x67, 0xe3, 8, 0x8d, 0x49, 0xff, 0x67, 0xe3, 2, 0xeb, 5, 0xb8, 0, 1, 0,
-            0, SYSCALL[0], SYSCALL[1],
+            0x8d, 0x88, 0xb1, 0xfe, 0xff, 0xff, 0x67, 0xe3, 8, 0x8d, 0x49, 0xff, 0x67, 0xe3, 2, 0xeb, 5,
+            0xb8, 0, 1, 0, 0, SYSCALL[0], SYSCALL[1],
         ],
         rip_offset: 24,
         port: None,

@@ -59,12 +59,7 @@ pub fn add_registers(record: &mut EndRecord, places: &Places, memory: &GuestMemo
 }
 
 /// Completes a record with an exception.
-pub fn add_exception(
-    record: &mut EndRecord,
-    places: &Places,
-    memory: &GuestMemory,
-    exception: &Exception,
-) {
+pub fn add_exception(record: &mut EndRecord, places: &Places, memory: &GuestMemory, exception: &Exception) {
     let Exception { vector, error_code, fault_address, registers } = exception;
     if stubs::has_error_code(*vector) {
         record.error_code = *error_code;

@@ -80,7 +80,10 @@ impl Explainer {
             End::TripleFault => "triple fault: the machine shut down".to_owned(),
             End::RunFailed { errno } => {
                 let error = std::io::Error::from_raw_os_error(errno);
-                return format!("ringwall: {}: the host does not run the guest any further: {error}\n", self.name);
+                return format!(
+                    "ringwall: {}: the host does not run the guest any further: {error}\n",
+                    self.name
+                );
             }
             End::Killed { signal } => return format!("ringwall: {}: {}\n", self.name, killed(signal)),
             End::EntryFailed { reason } => {

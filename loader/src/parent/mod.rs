@@ -15,8 +15,8 @@ use hvcall::{DiskInfo, ExitCode, NicInfo};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{ForkResult, Pid};
 
-use crate::backend::kvm::GateChoice;
 use crate::backend::choice::Backend;
+use crate::backend::kvm::GateChoice;
 use crate::image::Image;
 use crate::net::user::Prepared;
 

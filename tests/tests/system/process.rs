@@ -45,7 +45,13 @@ fn guest_holds_its_regions_and_nothing_else(backend: Backend) {
     assert_eq!((executable, writable), (1, 4), "{maps}");
     assert_eq!(fs::read_dir(format!("{folder}/fd")).unwrap().count(), 0);
     let status = fs::read_to_string(format!("{folder}/status")).unwrap();
-    for line in ["Threads:\t1", "NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000"] {
+    for line in [
+        "Threads:\t1",
+        "NoNewPrivs:\t1",
+        "Seccomp:\t2",
+        "CapEff:\t0000000000000000",
+        "CapPrm:\t0000000000000000",
+    ] {
         assert!(status.contains(line), "no {line} in {status}");
     }
     running.signal(Signal::KILL);
@@ -67,7 +73,11 @@ fn host_without_kvm_says_so_and_runs_the_guest_all_the_same(_: Backend) {
     let run = Ringwall::under(&words).args(["run"]).args([App::Hello.image()]).run().expect(0);
     assert!(run.stdout.starts_with("Hello from ring 3!\n"));
     let one = run.stderr.lines().count() == 1;
-    assert!(one && run.stderr.starts_with("ringwall: backend process: cannot open /dev/kvm: "), "{}", run.stderr);
+    assert!(
+        one && run.stderr.starts_with("ringwall: backend process: cannot open /dev/kvm: "),
+        "{}",
+        run.stderr
+    );
 }
 
 fn chroot_without_anything_will_do(backend: Backend) {

@@ -40,7 +40,9 @@ pub enum ProcessError {
 impl ProcessError {
     pub(super) fn filter(errno: i32) -> Self {
         let advice = match errno {
-            libc::EBUSY => "a sandbox around this one intercepts system calls already, and there can be only one such",
+            libc::EBUSY => {
+                "a sandbox around this one intercepts system calls already, and there can be only one such"
+            }
             libc::EINVAL => "use Linux 5.19 or newer, with CONFIG_SECCOMP_FILTER",
             _ => "a sandbox around this one may forbid seccomp",
         };

@@ -98,7 +98,11 @@ mod tests {
             (0, libc::SECCOMP_RET_KILL_PROCESS),
         ] {
             assert_eq!(verdict(&program, X86_64, address), wanted, "{address:#x}");
-            assert_eq!(verdict(&program, 0x4000_0003, address), libc::SECCOMP_RET_KILL_PROCESS, "i386 at {address:#x}");
+            assert_eq!(
+                verdict(&program, 0x4000_0003, address),
+                libc::SECCOMP_RET_KILL_PROCESS,
+                "i386 at {address:#x}"
+            );
         }
     }
 }

@@ -175,7 +175,8 @@ impl Init {
             pages.put(FILTER + position * 8, &[low, high, instruction.jt, instruction.jf, a, b, c, d]);
         }
         pages.table(plan, sealed, writable, listener);
-        let start = [plan.gate.0 + START as u64, 0x202, plan.region(RegionKind::BootInfo).gva.0, plan.entry.0];
+        let start =
+            [plan.gate.0 + START as u64, 0x202, plan.region(RegionKind::BootInfo).gva.0, plan.entry.0];
         let start = start.iter().flat_map(|word| word.to_le_bytes()).collect();
         Self {
             content: pages.bytes,

@@ -61,13 +61,12 @@ impl Reservation {
 
     /// Puts the init pages there.
     fn fill(&self, content: &[u8]) -> Result<(), ProcessError> {
-        let pages =
-            SealedMemory::new(index(INIT_BYTES), [(0, content)]).map_err(step("memory for its first code"))?;
+        let pages = SealedMemory::new(index(INIT_BYTES), [(0, content)])
+            .map_err(step("memory for its first code"))?;
         let address = std::ptr::without_provenance_mut(index(self.base));
         let (access, flags) = (ProtFlags::READ | ProtFlags::EXEC, MapFlags::SHARED | MapFlags::FIXED);
         // SAFETY: replaces this reservation, which holds nothing.
-        let mapped =
-            unsafe { rustix::mm::mmap(address, index(INIT_BYTES), access, flags, pages.file(), 0) };
+        let mapped = unsafe { rustix::mm::mmap(address, index(INIT_BYTES), access, flags, pages.file(), 0) };
         mapped.map(drop).map_err(|errno| step("mapping its first code")(errno.into()))
     }
 }

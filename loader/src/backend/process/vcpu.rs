@@ -179,8 +179,29 @@ impl Vcpu for ProcessVcpu {
             return Exception { registers: self.registers(), ..Exception::default() };
         };
         let [
-            r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags, _cs, error_code,
-            vector, _mask, fault_address,
+            r8,
+            r9,
+            r10,
+            r11,
+            r12,
+            r13,
+            r14,
+            r15,
+            rdi,
+            rsi,
+            rbp,
+            rbx,
+            rdx,
+            rax,
+            rcx,
+            rsp,
+            rip,
+            rflags,
+            _cs,
+            error_code,
+            vector,
+            _mask,
+            fault_address,
         ] = <[u64; CONTEXT_WORDS]>::read(&bytes);
         let general = [rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15];
         let registers = Registers { general, rip, rflags };

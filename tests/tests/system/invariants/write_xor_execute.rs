@@ -12,7 +12,9 @@ use loader::monitor::end::End;
 use rustix::fs::SealFlags;
 use tests::{App, Backend, TestMachine, on_backend};
 
-on_backend!(kvm, Kvm, 
+on_backend!(
+    kvm,
+    Kvm,
     no_mapping_is_writable_and_executable,
     what_cannot_be_written_lies_in_the_read_only_slot,
     slot_refuses_writes_even_where_the_page_table_would_allow_them,
@@ -86,10 +88,7 @@ fn nothing_lies_below_4_gib_and_regions_are_apart(_: Backend) {
                 !pages.contains(&(gpa - PAGE)) && !pages.contains(&(gpa + region.size_bytes)),
                 "{region:x?}"
             );
-            assert!(
-                !mapped(region.gva.0 - PAGE) && !mapped(region.end().0),
-                "{region:x?} has a neighbour"
-            );
+            assert!(!mapped(region.gva.0 - PAGE) && !mapped(region.end().0), "{region:x?} has a neighbour");
         }
     }
 }
