@@ -1,13 +1,16 @@
 //! A whole machine: image, plan, memory, vCPU and devices put together, before its first instruction.
 
+mod process;
+
 use std::io;
 use std::os::fd::OwnedFd;
 
 use hvcall::{ABI_VERSION, BootInfo, DiskInfo, ExitCode, NicInfo, boot::BOOT_MAGIC};
 use kvm_ioctls::{Kvm, VmFd};
 
-use crate::address::index;
-use crate::backend::kvm::{self, KvmError, KvmVcpu, Memslot};
+use crate::address::{PAGE_BYTES, index};
+use crate::backend::kvm::{self, GateChoice, KvmError, KvmVcpu, Memslot};
+use crate::backend::process::ProcessError;
 use crate::image::Image;
 use crate::layout::content::{self, Content};
 use crate::layout::{Gate, LayoutError, Plan, RegionKind, Slot};
@@ -20,6 +23,8 @@ use crate::monitor::memory::GuestMemory;
 use crate::monitor::nic::Nic;
 use crate::monitor::run::Monitor;
 use crate::monitor::signals::Signals;
+
+pub use process::{PreparedMachine, ProcessMachine};
 
 /// What a machine is given.
 #[derive(Debug)]
@@ -36,6 +41,8 @@ pub struct MachineConfig {
     pub disks: Vec<Disk>,
     /// Non-blocking signalfd for SIGTERM, which is blocked.
     pub signals: OwnedFd,
+    /// How the guest reaches the monitor.
+    pub gate: GateChoice,
 }
 
 /// Why there is no machine.
@@ -55,6 +62,9 @@ pub enum MachineError {
     /// KVM does not do.
     #[error(transparent)]
     Kvm(#[from] KvmError),
+    /// The host does not let the guest's process be made.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
 }
 
 impl MachineError {
@@ -65,6 +75,7 @@ impl MachineError {
             Self::Layout(_) => ExitCode::USAGE,
             Self::Host { .. } => ExitCode::HOST_ERROR,
             Self::Kvm(error) => error.exit_code(),
+            Self::Process(error) => error.exit_code(),
         }
     }
 }
@@ -74,6 +85,8 @@ impl MachineError {
 pub struct Machine {
     /// Where everything lies.
     pub plan: Plan,
+    /// How the guest reaches the monitor.
+    pub gate: Gate,
     /// The memory slots as the kernel has them.
     pub slots: [Memslot; 3],
     /// The trusted part.
@@ -89,11 +102,12 @@ impl Machine {
     /// # Errors
     /// [`MachineError`] naming the step that failed.
     pub fn new(kvm: &Kvm, image: &Image, config: MachineConfig) -> Result<Self, MachineError> {
-        let gate = Gate::PORT;
-        let plan = plan(image, config.memory_bytes)?;
+        let gate = kvm::gate::choose(kvm, config.gate)?;
+        let plan = plan(image, config.memory_bytes, PAGE_BYTES)?;
         let vm = kvm
             .create_vm()
             .map_err(|error| KvmError::Ioctl { ioctl: "KVM_CREATE_VM", errno: error.errno() })?;
+        kvm::gate::configure(&vm, &gate)?;
         let mut tables = anonymous(content::tables_bytes(&plan), "page tables")?;
         let mut writable = anonymous(plan.slot_bytes(Slot::Writable), "guest memory")?;
         // Slots that a vCPU cannot use yet cost less, so all but the sealed one, whose content needs the vCPU's clock, come first.
@@ -102,7 +116,7 @@ impl Machine {
         let vcpu = KvmVcpu::new(&vm, gate)?;
         let tsc_khz = if has_invariant_tsc() { vcpu.align_tsc() } else { None };
         let clock = Clock::start(tsc_khz);
-        vcpu.set_state(&plan, content::fill_tables(&plan, &mut tables))?;
+        vcpu.set_state(&plan, content::fill_tables(&plan, &gate, &mut tables))?;
         let content =
             Content::new(image, &plan, &gate, &boot_info(&plan, &config, &clock), &config.arguments);
         for (offset, bytes) in &content.writable {
@@ -122,11 +136,11 @@ impl Machine {
             shutdown_told: false,
         };
         let monitor = Monitor::new(&plan, vcpu, dispatcher);
-        Ok(Self { plan, slots, monitor, tables, _vm: vm })
+        Ok(Self { plan, gate, slots, monitor, tables, _vm: vm })
     }
 }
 
-fn plan(image: &Image, memory_bytes: u64) -> Result<Plan, MachineError> {
+fn plan(image: &Image, memory_bytes: u64, fault_stack_bytes: u64) -> Result<Plan, MachineError> {
     let mut failed = None;
     let mut random = || {
         let mut bytes = [0; 8];
@@ -140,7 +154,7 @@ fn plan(image: &Image, memory_bytes: u64) -> Result<Plan, MachineError> {
     if let Some(source) = failed {
         return Err(host("random addresses", source));
     }
-    Ok(Plan::new(image, memory_bytes, &mut || {
+    Ok(Plan::with_fault_stack(image, memory_bytes, fault_stack_bytes, &mut || {
         let mut bytes = [0; 8];
         let _ = getrandom(&mut bytes);
         u64::from_le_bytes(bytes)

@@ -50,6 +50,7 @@ impl TestMachine {
             nics: Vec::new(),
             disks,
             signals,
+            gate: kvm::GateChoice::Auto,
         };
         let kvm = kvm::open().expect("the test was started because there is KVM");
         let machine = Machine::new(&kvm, image, config).expect("a machine");

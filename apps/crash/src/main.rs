@@ -35,6 +35,8 @@ async fn main() -> u8 {
         "panic" => faults::panic_on_purpose(),
         "out" => contract::out_beside_the_gate(),
         "vmmcall" => contract::vmmcall_beside_the_gate(),
+        "syscall" => contract::syscall_beside_the_gate(39),
+        "uprobe" => contract::syscall_beside_the_gate(336),
         "gate2" => contract::call_second_byte_of_gate(),
         "bad-exit" => contract::exit_with_bad_status(),
         "exit" => return number,

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use hvcall::ExitCode;
 use hvcall::boot::MAX_ARGUMENT_BYTES;
+use loader::backend::choice::{self, BackendChoice};
+use loader::backend::kvm::GateChoice;
 use loader::build::BuildOptions;
 use loader::device_spec::{DiskSpec, NetSpec};
 use loader::image::Image;
+use loader::layout::Gate;
 use loader::net::rules::{Allow, Publish};
 use loader::parent::{self, RunConfig};
 
@@ -44,6 +47,12 @@ pub(crate) struct Arguments {
     /// Memory of the guest, image included, such as 64M [default: what the image asks for]
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     mem: Option<u64>,
+    /// What runs the appliance: kvm, process (no virtual machine, a sandboxed process), or auto: kvm where it can be used
+    #[arg(long, value_name = "BACKEND", default_value = "auto")]
+    backend: BackendChoice,
+    /// How the appliance reaches the monitor: auto, vmcall, vmmcall or port under kvm, syscall in a process
+    #[arg(long, value_name = "GATE", default_value = "auto", value_parser = gate)]
+    gate: GateChoice,
     /// Seconds the appliance has to end after SIGTERM or Ctrl-C
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     grace: Duration,
@@ -67,18 +76,17 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
             disks: &arguments.block,
         },
     )?;
-    let memory_bytes = arguments.mem.unwrap_or(image.manifest.memory_bytes);
-    if arguments.verbose {
-        let (name, version) = (image.manifest.name(), image.manifest.version());
-        loader::say!(
-            "ringwall: {name} {version}: backend kvm, gate port, {} KiB of memory",
-            memory_bytes / 1024
-        );
+    let (backend, why) = choice::choose(arguments.backend, arguments.gate)?;
+    if let Some(why) = why {
+        loader::say!("ringwall: backend process: {why}");
     }
+    let memory_bytes = arguments.mem.unwrap_or(image.manifest.memory_bytes);
     Ok(parent::run(RunConfig {
         image,
         image_path,
         memory_bytes,
+        backend,
+        gate: arguments.gate,
         arguments: terminated(&arguments.arguments)?,
         nics,
         disks,
@@ -113,6 +121,17 @@ fn terminated(arguments: &[String]) -> Result<Vec<u8>, CommandError> {
         )));
     }
     Ok(bytes)
+}
+
+fn gate(text: &str) -> Result<GateChoice, String> {
+    Ok(match text {
+        "auto" => GateChoice::Auto,
+        "vmcall" => GateChoice::Only(Gate::VMCALL),
+        "vmmcall" => GateChoice::Only(Gate::VMMCALL),
+        "port" => GateChoice::Only(Gate::PORT),
+        "syscall" => GateChoice::Only(Gate::SYSCALL),
+        _ => return Err("it is one of auto, vmcall, vmmcall, port, syscall".to_owned()),
+    })
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -3,11 +3,12 @@
 use std::io;
 use std::path::Path;
 
-use kvm_bindings::{KVM_API_VERSION, KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL};
+use kvm_bindings::KVM_API_VERSION;
 use kvm_ioctls::{Cap, Kvm};
 
 use super::Check;
-use crate::backend::kvm::CAPABILITIES;
+use crate::backend::kvm::{CAPABILITIES, GateChoice, gate};
+use crate::layout::Gate;
 
 /// KVM's modules and who they are for. Any of them will do.
 const MODULES: [&str; 3] = ["kvm_intel", "kvm_amd", "kvm_pvm"];
@@ -71,10 +72,13 @@ fn machine(kvm: &Kvm) -> Check {
     }
 }
 
-/// The way out of a guest. This version knows one that works on every KVM.
+/// The way out of a guest.
 fn gate(kvm: &Kvm) -> Check {
-    let xen = kvm.check_extension_int(Cap::XenHvm).cast_unsigned();
-    let intercept = xen & KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL != 0;
-    let native = if intercept { "offered by this KVM, not used yet" } else { "not offered by this KVM" };
-    Check::ok("gate", format!("port (out, TSS bitmap); native hypercall: {native}"))
+    match gate::choose(kvm, GateChoice::Auto) {
+        Ok(Gate::PORT) => {
+            Check::ok("gate", "port: `out`, by the TSS bitmap; this KVM passes no hypercall on")
+        }
+        Ok(gate) => Check::ok("gate", format!("{}: this KVM passes the hypercall on", gate.name)),
+        Err(error) => Check::missing("gate", error.to_string(), "use another KVM module"),
+    }
 }

@@ -103,10 +103,11 @@ pub fn tables_bytes(plan: &Plan) -> u64 {
 }
 
 /// Fills [`Slot::Tables`], zeroed memory of [`tables_bytes`], and gives the value for CR3.
-pub fn fill_tables(plan: &Plan, memory: &mut AnonymousMemory) -> Gpa {
+pub fn fill_tables(plan: &Plan, gate: &Gate, memory: &mut AnonymousMemory) -> Gpa {
     let descriptors = plan.region(RegionKind::Descriptors);
     let page = DescriptorPage { base: descriptors.gva };
     let content = page.content(
+        gate,
         plan.region(RegionKind::Stubs).gva,
         plan.region(RegionKind::FaultStack).end(),
         plan.region(RegionKind::DoubleFaultStack).end(),

@@ -14,7 +14,10 @@ use std::time::Duration;
 use hvcall::{DiskInfo, ExitCode, NicInfo};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{ForkResult, Pid};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
+use crate::backend::choice::Backend;
+use crate::backend::kvm::GateChoice;
 use crate::image::Image;
 use crate::net::user::Prepared;
 
@@ -27,8 +30,12 @@ pub struct RunConfig {
     pub image_path: PathBuf,
     /// See [`crate::machine::MachineConfig`].
     pub memory_bytes: u64,
+    /// What runs the guest.
+    pub backend: Backend,
     /// See [`crate::machine::MachineConfig`].
     pub arguments: Vec<u8>,
+    /// How the guest reaches the monitor.
+    pub gate: GateChoice,
     /// NICs, in manifest order.
     pub nics: Vec<NicConfig>,
     /// Disks, in manifest order.
@@ -83,6 +90,8 @@ pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
     // Blocked from here on, in this process and in those it forks: signals are read, never delivered.
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD]);
     signals.thread_block().map_err(step("blocking signals"))?;
+    // A guest's process whose monitor ends becomes a child of this one, to be waited for here.
+    nix::sys::prctl::set_child_subreaper(true).map_err(step("subreaper"))?;
     let (report, report_writer) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK)
             .map_err(|errno| StartError { step: "pipe", source: errno.into() })?;
@@ -97,14 +106,28 @@ pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
     }
     let explainer = explain::Explainer::new(&config);
     let limits = supervise::Limits { grace: config.grace, time_limit: config.time_limit };
-    let Some(monitor) = fork_child()? else { monitor_process::run(config, report_writer) };
+    let (_kept, keeper) = keeping(config.backend)?;
+    let Some(monitor) = fork_child()? else { monitor_process::run(config, report_writer, keeper) };
     // Only the monitor keeps what the guest uses, so that its end is seen by whoever holds the other ends.
-    drop((report_writer, config));
+    drop((report_writer, keeper, config));
     let outcome = supervise::supervise(monitor, &signals, limits).map_err(step("waiting"))?;
     for helper in helpers {
         supervise::end_helper(helper);
     }
+    supervise::reap_orphans();
     Ok(explainer.explain(outcome, &report))
+}
+
+/// A socket pair through which a monitor hands in the listener of its guest's process. It is never taken out of there: it only has
+/// to outlive the monitor, because with the last listener a waiting call returns, and the guest would go on for a moment.
+fn keeping(backend: Backend) -> Result<(Option<OwnedFd>, Option<OwnedFd>), StartError> {
+    if backend != Backend::Process {
+        return Ok((None, None));
+    }
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (kept, keeper) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+        .map_err(|errno| StartError { step: "socket pair", source: errno.into() })?;
+    Ok((Some(kept), Some(keeper)))
 }
 
 /// Forks. `None` in the child, which must not return from here, and which dies with this process: nobody would pass on signals

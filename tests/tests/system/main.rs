@@ -9,6 +9,7 @@ mod hello;
 mod hypercalls;
 mod invariants;
 mod network;
+mod process;
 mod sandbox;
 mod tap;
 mod web;

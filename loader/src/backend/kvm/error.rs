@@ -23,6 +23,14 @@ pub enum KvmError {
         /// The capability.
         name: &'static str,
     },
+    /// The gate that was asked for does not reach the monitor on this host.
+    #[error("--gate {wanted}: this KVM passes no `{wanted}` on to the monitor; it offers `{offered}`")]
+    Gate {
+        /// Name of the gate asked for.
+        wanted: &'static str,
+        /// Name of the gate that `auto` takes.
+        offered: &'static str,
+    },
     /// A memory slot is refused.
     #[error(
         "this host cannot give a machine {size_bytes} bytes of memory: {} (try less, --mem)",
@@ -63,7 +71,9 @@ impl KvmError {
     #[must_use]
     pub const fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Open { .. } | Self::Version { .. } | Self::Capability { .. } => ExitCode::UNAVAILABLE,
+            Self::Open { .. } | Self::Version { .. } | Self::Capability { .. } | Self::Gate { .. } => {
+                ExitCode::UNAVAILABLE
+            }
             Self::Memory { .. } | Self::Ioctl { .. } => ExitCode::HOST_ERROR,
         }
     }

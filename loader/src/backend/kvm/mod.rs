@@ -5,6 +5,7 @@
 
 mod cpuid;
 mod error;
+pub mod gate;
 mod ioctls;
 pub mod state;
 mod vcpu;
@@ -15,7 +16,8 @@ use kvm_bindings::{KVM_API_VERSION, KVM_MEM_READONLY, kvm_userspace_memory_regio
 use kvm_ioctls::{Cap, Kvm, VmFd};
 
 pub use error::KvmError;
-pub use ioctls::admit_sigterm;
+pub use gate::GateChoice;
+pub use ioctls::{IOCTLS, admit_sigterm};
 pub use vcpu::KvmVcpu;
 
 use crate::layout::Slot;

@@ -1,15 +1,18 @@
 //! The vCPU: enter, decode the exit, set the result.
+#![expect(unsafe_code, reason = "the exit's description is a C union")]
 
-use hvcall::{Gva, RawCall};
-use kvm_bindings::{KVM_EXIT_IO, KVM_EXIT_MMIO, kvm_regs, kvm_sregs, kvm_xcr, kvm_xcrs};
+use hvcall::{Gva, RawCall, Wire as _};
+use kvm_bindings::{
+    KVM_EXIT_IO, KVM_EXIT_MMIO, KVM_EXIT_XEN, KVM_EXIT_XEN_HCALL, kvm_regs, kvm_sregs, kvm_xcr, kvm_xcrs,
+};
 use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd, VmFd};
 
 use super::error::KvmError;
 use super::{cpuid, ioctls, state};
 use crate::address::Gpa;
-use crate::layout::gate::GATE_PORT;
 use crate::layout::{Gate, Plan};
-use crate::monitor::vcpu::{Registers, Trap, Vcpu, VcpuError};
+use crate::monitor::memory::GuestMemory;
+use crate::monitor::vcpu::{Exception, Registers, Trap, Vcpu, VcpuError};
 
 /// A vCPU of a KVM machine.
 #[derive(Debug)]
@@ -77,6 +80,30 @@ impl KvmVcpu {
     }
 }
 
+impl KvmVcpu {
+    /// The registers of a trap by the gate's instruction.
+    fn call(&self) -> Trap {
+        let registers = &self.fd.sync_regs().regs;
+        Trap::Gate { site: self.gate.site(registers.rip), call: raw_call(registers) }
+    }
+
+    /// The exit KVM_EXIT_XEN: a call, if it is a hypercall of 64-bit CPL 3 and this machine's gate makes them.
+    fn hypercall(&mut self) -> Trap {
+        let exit = self.fd.get_kvm_run().__bindgen_anon_1;
+        // SAFETY: the exit reason says that this member was written (Documentation/virt/kvm/api.rst, section 5), and every bit pattern
+        // is a value of it.
+        let xen = unsafe { exit.xen };
+        // SAFETY: the union has one member, of integers.
+        let hypercall = unsafe { xen.u.hcall };
+        let expected = xen.type_ == KVM_EXIT_XEN_HCALL && hypercall.cpl == 3 && hypercall.longmode == 1;
+        if expected && self.gate.port.is_none() {
+            self.call()
+        } else {
+            Trap::Foreign { reason: KVM_EXIT_XEN, detail: u64::from(xen.type_) }
+        }
+    }
+}
+
 fn set_xcr0(fd: &VcpuFd, value: u64) -> Result<(), KvmError> {
     let mut xcrs = kvm_xcrs { nr_xcrs: 1, ..kvm_xcrs::default() };
     xcrs.xcrs[0] = kvm_xcr { xcr: 0, reserved: 0, value };
@@ -88,16 +115,15 @@ impl Vcpu for KvmVcpu {
         let foreign = |reason, detail| Ok(Trap::Foreign { reason, detail });
         match self.fd.run() {
             // One byte, once, outwards: the gate's instruction and nothing wider or repeated.
-            Ok(VcpuExit::IoOut(port, [_])) if port == u16::from(GATE_PORT) => {
-                let registers = &self.fd.sync_regs().regs;
-                Ok(Trap::Gate { site: self.gate.site(registers.rip), call: raw_call(registers) })
-            }
+            Ok(VcpuExit::IoOut(port, [_])) if self.gate.port.map(u16::from) == Some(port) => Ok(self.call()),
             Ok(VcpuExit::IoOut(port, _)) => foreign(KVM_EXIT_IO, u64::from(port)),
             Ok(VcpuExit::IoIn(port, _)) => foreign(KVM_EXIT_IO, u64::from(port)),
             Ok(VcpuExit::MmioRead(address, _)) => foreign(KVM_EXIT_MMIO, address),
             Ok(VcpuExit::MmioWrite(address, _)) => foreign(KVM_EXIT_MMIO, address),
             Ok(VcpuExit::Shutdown) => Ok(Trap::Shutdown),
             Ok(VcpuExit::Intr) => Ok(Trap::Interrupted),
+            // The kvm-ioctls crate does not know it.
+            Ok(VcpuExit::Unsupported(KVM_EXIT_XEN)) => Ok(self.hypercall()),
             Ok(VcpuExit::FailEntry(reason, _)) => Err(VcpuError::Entry { reason }),
             // A foreign enum that grows: every exit not listed above is the guest's end.
             Ok(_) => foreign(self.fd.get_kvm_run().exit_reason, 0),
@@ -107,8 +133,14 @@ impl Vcpu for KvmVcpu {
     }
 
     fn set_result(&mut self, result: i64) {
-        self.fd.sync_regs_mut().regs.rax = result.cast_unsigned();
-        self.fd.set_sync_dirty_reg(SyncReg::Register);
+        let result = result.cast_unsigned();
+        if self.gate.port.is_none() {
+            // The next entry moves it to RAX and RIP past the instruction.
+            self.fd.get_kvm_run().__bindgen_anon_1.xen.u.hcall.result = result;
+        } else {
+            self.fd.sync_regs_mut().regs.rax = result;
+            self.fd.set_sync_dirty_reg(SyncReg::Register);
+        }
     }
 
     fn registers(&self) -> Registers {
@@ -123,8 +155,16 @@ impl Vcpu for KvmVcpu {
         }
     }
 
-    fn fault_address(&self) -> u64 {
-        self.fd.get_sregs().map_or(0, |special| special.cr2)
+    fn exception(&self, memory: &GuestMemory, vector: u8) -> Exception {
+        // Top of the stack downwards: SS, RSP, RFLAGS, CS, RIP, and for some vectors an error code (SDM Vol. 3A, figure 6-9). The
+        // stack's end is 16-byte aligned, so the CPU pushes nothing before.
+        let [error_code, rip, _cs, rflags, rsp, _ss] =
+            <[u64; 6]>::read(&memory.fault_frame::<48>(vector == 8));
+        let mut registers = Registers { rip, rflags, ..self.registers() };
+        registers.general[Registers::RSP] = rsp;
+        let fault_address =
+            if vector == 14 { self.fd.get_sregs().map_or(0, |special| special.cr2) } else { 0 };
+        Exception { vector, error_code, fault_address, registers }
     }
 }
 

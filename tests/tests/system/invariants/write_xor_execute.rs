@@ -10,9 +10,11 @@ use loader::backend::kvm::Memslot;
 use loader::layout::Slot;
 use loader::monitor::end::End;
 use rustix::fs::SealFlags;
-use tests::{App, Backend, TestMachine, on_each_backend};
+use tests::{App, Backend, TestMachine, on_backend};
 
-on_each_backend!(
+on_backend!(
+    kvm,
+    Kvm,
     no_mapping_is_writable_and_executable,
     what_cannot_be_written_lies_in_the_read_only_slot,
     slot_refuses_writes_even_where_the_page_table_would_allow_them,
