@@ -178,7 +178,8 @@ pub enum Call {
     /// RDI: deadline in monotonic ns, 0 polls, `u64::MAX` never passes; RSI: [`Events`] of interest. Result: the events that are
     /// ready now, of those asked for; 0 when the deadline passed. Shut-down is always reported, asked for or not, and ends a
     /// sleep until it has been reported once; from then on only where it is asked for, so that a guest that knows can sleep
-    /// while it finishes its work. `INVAL` for the bit of a device that does not exist. The only call that sleeps. Since ABI 1.
+    /// while it finishes its work. `INVAL` for the bit of a device that does not exist,
+    /// `IO` if the host cannot wait. The only call that sleeps. Since ABI 1.
     Wait {
         /// Monotonic ns.
         deadline_ns: u64,

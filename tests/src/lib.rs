@@ -5,6 +5,7 @@
 //! app         appliances, each built once per test process
 //! ringwall    runs the `ringwall` program: exit code, output, signals        capture   its output as it comes
 //! machine     a machine inside the test process, to be looked into           page_walk its page tables, walked as a CPU does
+//! network     a network namespace for one test                       http      one request, one response
 //! window      calls without a guest: the dispatcher over made-up memory
 //! image_file  an image file to be spoiled                                    pattern   what the `disk` appliance writes
 //! ```
@@ -15,8 +16,10 @@
 mod app;
 mod backend;
 mod capture;
+pub mod http;
 pub mod image_file;
 mod machine;
+mod network;
 mod page_walk;
 pub mod pattern;
 mod ringwall;
@@ -27,6 +30,7 @@ pub use backend::Backend;
 pub use capture::Capture;
 pub use image_file::ImageFile;
 pub use machine::TestMachine;
+pub use network::in_own_network;
 pub use page_walk::{Leaf, PageTables};
 pub use ringwall::{Ringwall, Run, Running, processes_in_group, wait_for_end};
 pub use window::Window;

@@ -4,13 +4,13 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
 
-use loader::backend::kvm;
+use loader::backend::kvm::{self, GateChoice};
 use loader::image::Image;
 use loader::layout::Slot;
 use loader::machine::{Machine, MachineConfig};
 use loader::monitor::console::Console;
-use loader::monitor::end::EndRecord;
 use loader::monitor::disk::Disk;
+use loader::monitor::end::EndRecord;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::{App, Leaf, PageTables};
@@ -50,6 +50,7 @@ impl TestMachine {
             nics: Vec::new(),
             disks,
             signals,
+            gate: GateChoice::Auto,
         };
         let kvm = kvm::open().expect("the test was started because there is KVM");
         let machine = Machine::new(&kvm, image, config).expect("a machine");
@@ -114,6 +115,18 @@ impl TestMachine {
         let offset = leaf.gpa + (gva - leaf.gva) - self.base_of(slot);
         let offset = usize::try_from(offset).expect("offsets fit");
         self.bytes_of(slot)[offset..][..size_bytes].to_vec()
+    }
+
+    /// Spoils the page tables: CPL 3 may write a mapping whatever it may do otherwise. Before the first entry only.
+    ///
+    /// # Panics
+    /// If the entry lies outside the slot for tables.
+    pub fn make_writable(&mut self, leaf: &Leaf) {
+        const WRITABLE: u8 = 1 << 1;
+        let offset = leaf.entry_gpa - self.base_of(Slot::Tables);
+        let offset = usize::try_from(offset).expect("offsets fit");
+        let low = self.machine.tables.copy_out(offset, 1)[0];
+        self.machine.tables.fill(offset, &[low | WRITABLE]);
     }
 
     /// First guest-physical address of a slot, as KVM has it.

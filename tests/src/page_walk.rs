@@ -18,6 +18,8 @@ pub struct Leaf {
     pub gpa: u64,
     /// 4 KiB, 2 MiB or 1 GiB.
     pub size_bytes: u64,
+    /// Guest-physical address of the entry that maps it.
+    pub entry_gpa: u64,
     /// CPL 3 may use it: all levels say so.
     pub user: bool,
     /// It may be written: all levels say so.
@@ -68,7 +70,8 @@ impl PageTables {
     fn table(&mut self, read: &impl Fn(u64) -> u64, table: u64, gva: u64, shift: u32, above: Rights) {
         self.tables.push(table);
         for index in 0..512 {
-            let entry = read(table + index * 8);
+            let entry_gpa = table + index * 8;
+            let entry = read(entry_gpa);
             if entry & PRESENT == 0 {
                 continue;
             }
@@ -79,7 +82,7 @@ impl PageTables {
                 executable: above.executable && entry & NO_EXECUTE == 0,
             };
             if shift == 12 || entry & LARGE != 0 {
-                self.leaves.push(leaf(entry, gva, 1 << shift, rights));
+                self.leaves.push(Leaf { entry_gpa, ..leaf(entry, gva, 1 << shift, rights) });
             } else {
                 self.upper_levels_marked &= entry & ACCESSED != 0;
                 self.table(read, entry & ADDRESS, gva, shift - 9, rights);
@@ -94,6 +97,7 @@ fn leaf(entry: u64, gva: u64, size_bytes: u64, rights: Rights) -> Leaf {
         gva: (gva << 16).cast_signed().wrapping_shr(16).cast_unsigned(),
         gpa: entry & ADDRESS & !(size_bytes - 1),
         size_bytes,
+        entry_gpa: 0,
         user: rights.user,
         writable: rights.writable,
         executable: rights.executable,

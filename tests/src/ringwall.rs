@@ -1,6 +1,7 @@
 //! Running the `ringwall` program.
 
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -159,6 +160,17 @@ impl Running {
         processes_in_group(self.pid()).into_iter().filter(|&pid| pid != self.pid()).collect()
     }
 
+    /// Address on this host that a published port has, read from what the program says when it starts.
+    ///
+    /// # Panics
+    /// If it says nothing of the kind.
+    #[must_use]
+    pub fn published(&self, protocol: &str) -> SocketAddr {
+        let line = self.stderr.line_with(&format!(" ({protocol}) leads to port "));
+        let address = line.split(' ').find_map(|word| word.parse().ok());
+        address.unwrap_or_else(|| panic!("no address in {line:?}"))
+    }
+
     /// Sends a signal to the parent alone, and returns when it has taken it or ended: two signals of one kind would merge
     /// while the first is pending.
     ///
@@ -168,7 +180,8 @@ impl Running {
         rustix::process::kill_process(self.pid(), signal).expect("the process is there");
         let status = format!("/proc/{}/status", self.pid().as_raw_nonzero());
         let pending = || {
-            let status = std::fs::read_to_string(&status).ok().filter(|status| !status.contains("State:\tZ"))?;
+            let status =
+                std::fs::read_to_string(&status).ok().filter(|status| !status.contains("State:\tZ"))?;
             let mask = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"))?;
             let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
             (mask & 1 << (signal.as_raw() - 1) != 0).then_some(())
@@ -209,7 +222,8 @@ impl Running {
     }
 
     fn ends_within(&self, limit: Duration) -> bool {
-        let pidfd = rustix::process::pidfd_open(self.pid(), PidfdFlags::empty()).expect("the child is not reaped yet");
+        let pidfd = rustix::process::pidfd_open(self.pid(), PidfdFlags::empty())
+            .expect("the child is not reaped yet");
         let limit = Timespec::try_from(limit).expect("limits are short");
         let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
         rustix::event::poll(&mut fds, Some(&limit)).is_ok_and(|ready| ready == 1)
@@ -263,10 +277,14 @@ pub fn processes_in_group(group: Pid) -> Vec<Pid> {
         .collect()
 }
 
-/// The `ringwall` program, built once, with the profile and in the target directory of this test program.
+/// The `ringwall` program: the one that `RINGWALL_BIN` names, or built once, with the profile and in the target directory of this
+/// test program.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
+        if let Some(program) = std::env::var_os("RINGWALL_BIN") {
+            return program.into();
+        }
         let test = std::env::current_exe().expect("this program has a path");
         // TARGET_DIR[/TRIPLE]/PROFILE/deps/NAME-HASH
         let folder = test.parent().and_then(Path::parent).expect("cargo put it two folders deep");

@@ -55,13 +55,22 @@ pub(crate) fn vmmcall_beside_the_gate() {
     }
 }
 
-/// Calls the second byte of the gate.
+/// Executes Intel's hypercall instruction, but not in the gate.
 #[inline(never)]
-pub(crate) fn call_second_byte_of_gate() {
-    let second = (ringwall_gate as unsafe extern "C" fn() as usize).wrapping_add(1);
-    // SAFETY: none: whatever the byte and those after it are on this host is executed.
+pub(crate) fn vmcall_beside_the_gate() {
+    // SAFETY: none, the crash is the purpose. RAX names a harmless call, `clock`.
     unsafe {
-        asm!("call {second}", second = in(reg) second, inout("rax") u64::from(Nr::Clock as u32) => _, in("rdi") 0,
+        asm!("vmcall", inout("rax") u64::from(Nr::Clock as u32) => _, in("rdi") 0, out("rcx") _, out("r11") _);
+    }
+}
+
+/// Calls the gate's page behind its code: no host's trap and return are longer than the image's.
+#[inline(never)]
+pub(crate) fn call_padding_of_gate() {
+    let padding = (ringwall_gate as unsafe extern "C" fn() as usize).wrapping_add(guest::hvcall::gate::GATE_CODE.len());
+    // SAFETY: none: whatever lies there on this host is executed.
+    unsafe {
+        asm!("call {padding}", padding = in(reg) padding, inout("rax") u64::from(Nr::Clock as u32) => _, in("rdi") 0,
             clobber_abi("C"));
     }
 }

@@ -29,7 +29,8 @@ async fn main() -> Result<(), net::Error> {
 
     shutdown().await;
     let stats = net::stats();
-    info!("{} frames in, {} out", stats.received_frames, stats.sent_frames);
+    let (received, sent) = (stats.received_frames, stats.sent_frames);
+    info!("{received} frames in, {sent} out, {} connections open", stats.connections);
     Ok(())
 }
 

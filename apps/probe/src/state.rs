@@ -20,9 +20,8 @@ pub(crate) struct State {
     avx: u32,
 }
 
-const NAMES: [&str; 15] = [
-    "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-];
+const NAMES: [&str; 15] =
+    ["rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
 /// RAX holds the result; RCX and R11 may be anything (hvcall, "Transport").
 const CLOBBERED: [&str; 3] = ["rax", "rcx", "r11"];
 
@@ -56,7 +55,9 @@ impl State {
             ("a vector register", self.vectors != other.vectors),
             ("mxcsr", self.mxcsr != other.mxcsr),
         ];
-        general.map(|(name, _)| name).chain(others.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name))
+        general
+            .map(|(name, _)| name)
+            .chain(others.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name))
     }
 }
 
@@ -76,7 +77,9 @@ fn has_avx() -> bool {
 pub(crate) fn floating_point_control() -> (u32, u16) {
     let (mut mxcsr, mut fcw) = (0_u32, 0_u16);
     // SAFETY: both instructions only store, to variables of the right size.
-    unsafe { asm!("stmxcsr [{}]", "fnstcw [{}]", in(reg) &raw mut mxcsr, in(reg) &raw mut fcw, options(nostack)) };
+    unsafe {
+        asm!("stmxcsr [{}]", "fnstcw [{}]", in(reg) &raw mut mxcsr, in(reg) &raw mut fcw, options(nostack))
+    };
     (mxcsr, fcw)
 }
 

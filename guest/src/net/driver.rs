@@ -83,7 +83,11 @@ pub(super) fn bake(nic: usize, config: StaticConfig) {
 #[inline(never)]
 fn start() -> Net {
     let now = Instant::now();
-    let mut stack = Stack::new(crate::entropy::u64);
+    // Peers decide how many connections there are. The other half of the heap is safe from them, so that the appliance does
+    // not run out of memory, which would be its end.
+    let heap_bytes = crate::boot::info().map_or(0, |info| info.heap_bytes);
+    let budget_bytes = usize::try_from(heap_bytes / 2).unwrap_or(usize::MAX);
+    let mut stack = Stack::new(crate::entropy::u64, budget_bytes);
     let baked = BAKED.lock();
     let infos = crate::boot::info()
         .map_or(&[][..], |info| info.nics.get(..info.nic_count as usize).unwrap_or_default());

@@ -15,11 +15,12 @@
 //! while one neighbour is unknown.
 //!
 //! A frame is hostile until it has proved otherwise, and whatever peers can make us keep is bounded: half-open and waiting
-//! connections by the listener's backlog, neighbours, datagrams and ended connections by constants.
+//! connections by the listener's backlog, neighbours, datagrams and ended connections by constants, the memory of all TCP
+//! connections by half the heap.
 //!
 //! ```ignore
 //! net::up().await?;
-//! let mut listener = TcpListener::bind(7)?;
+//! let listener = TcpListener::bind(7)?;
 //! loop {
 //!     let (mut stream, _peer) = listener.accept().await?;
 //!     spawn(async move { ... });
@@ -32,6 +33,7 @@ mod dhcp;
 pub mod dns;
 mod driver;
 mod error;
+mod fixed;
 mod frame;
 mod hash;
 mod link;

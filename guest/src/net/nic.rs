@@ -1,24 +1,24 @@
 //! One NIC: its link, its smoltcp interface, and where its addresses come from.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 use core::time::Duration;
 
 use hvcall::NicInfo;
-use hvcall::boot::IP_STATIC;
 use smoltcp::iface::{Interface, PollResult, SocketSet};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
     DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpPacket, EthernetAddress, HardwareAddress, IpProtocol, IpRepr,
-    Ipv4Cidr, Ipv6Cidr, NdiscRepr, UdpPacket, UdpRepr,
+    NdiscRepr, UdpPacket, UdpRepr,
 };
 
-use super::addresses::{Addresses, is_host};
+use super::addresses::Addresses;
 use super::dhcp::{Change, Dhcp, Message};
+use super::fixed::{apply_ipv4, apply_ipv6, host_ipv4, host_ipv6};
 use super::link::Link;
 use super::ndp;
 use super::router::RouterDiscovery;
 use super::stage::{Stage, to_smoltcp};
-use super::{Config, StaticConfig, StaticIpv4, StaticIpv6};
+use super::{Config, StaticConfig};
 use crate::time::Instant;
 
 /// Smallest MTU taken: what IPv6 needs (RFC 8200, section 5), and smoltcp's arithmetic.
@@ -255,45 +255,6 @@ fn set_addresses(interface: &mut Interface, addresses: &Addresses) {
         own.clear();
         own.extend(addresses.cidrs());
     });
-}
-
-fn host_ipv4(info: &NicInfo) -> Option<StaticIpv4> {
-    let config = &info.ipv4;
-    (config.flags & IP_STATIC != 0).then(|| StaticIpv4 {
-        address: Ipv4Addr::from(config.address),
-        prefix: config.prefix,
-        gateway: Some(Ipv4Addr::from(config.gateway)).filter(|address| !address.is_unspecified()),
-        resolver: Some(Ipv4Addr::from(config.dns)).filter(|address| !address.is_unspecified()),
-    })
-}
-
-fn host_ipv6(info: &NicInfo) -> Option<StaticIpv6> {
-    let config = &info.ipv6;
-    (config.flags & IP_STATIC != 0).then(|| StaticIpv6 {
-        address: Ipv6Addr::from(config.address),
-        prefix: config.prefix,
-        gateway: Some(Ipv6Addr::from(config.gateway)).filter(|address| !address.is_unspecified()),
-        resolver: Some(Ipv6Addr::from(config.dns)).filter(|address| !address.is_unspecified()),
-    })
-}
-
-/// smoltcp panics on addresses that are not a host's and on prefixes that are too long: such a configuration is left out.
-fn apply_ipv4(addresses: &mut Addresses, config: &StaticIpv4) {
-    if !is_host(IpAddr::V4(config.address)) || config.prefix > 32 {
-        return log::error!("net: {}/{} cannot be an own address", config.address, config.prefix);
-    }
-    addresses.ipv4 = Some(Ipv4Cidr::new(config.address, config.prefix));
-    addresses.gateway4 = config.gateway;
-    let _full = config.resolver.map(|resolver| addresses.resolvers.push(IpAddr::V4(resolver)));
-}
-
-fn apply_ipv6(addresses: &mut Addresses, config: &StaticIpv6) {
-    if !is_host(IpAddr::V6(config.address)) || config.prefix > 128 {
-        return log::error!("net: {}/{} cannot be an own address", config.address, config.prefix);
-    }
-    addresses.ipv6 = Some(Ipv6Cidr::new(config.address, config.prefix));
-    addresses.gateway6 = config.gateway;
-    let _full = config.resolver.map(|resolver| addresses.resolvers.push(IpAddr::V6(resolver)));
 }
 
 impl core::fmt::Debug for Nic {

@@ -35,11 +35,12 @@ pub(super) struct Stack {
 }
 
 impl Stack {
-    /// A stack without NICs. `random` gives unpredictable numbers.
-    pub(super) fn new(random: fn() -> u64) -> Self {
+    /// A stack without NICs. `random` gives unpredictable numbers; all TCP connections together take at most `budget_bytes` of
+    /// the heap.
+    pub(super) fn new(random: fn() -> u64, budget_bytes: usize) -> Self {
         Self {
             nics: Vec::new(),
-            tcp: TcpState::new(Keyed::new(random)),
+            tcp: TcpState::new(Keyed::new(random), budget_bytes),
             udp: Ports::new(),
             random,
             now: Instant::default(),

@@ -9,7 +9,6 @@ use loader::net::rules::{Allow, Publish};
 use loader::net::tap::Tap;
 use loader::net::user;
 use loader::parent::{DiskConfig, NicConfig};
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::error::CommandError;
 
@@ -134,10 +133,7 @@ fn open_nic(
                     publish.protocol, publish.guest_port
                 );
             }
-            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-            let (guest_end, helper_end) =
-                rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
-                    .map_err(|errno| CommandError::SocketPair(errno.into()))?;
+            let (guest_end, helper_end) = user::frame_pair().map_err(CommandError::SocketPair)?;
             let info = prepared.nic_info();
             Ok(NicConfig { fd: guest_end, info, vnet_header: false, helper: Some((prepared, helper_end)) })
         }

@@ -134,7 +134,7 @@ impl Dispatcher {
                 u64::MAX => None,
                 deadline_ns => Some(deadline_ns.saturating_sub(now_ns)),
             };
-            let ready = (at_once | self.poll(timeout_ns, interest)) & interest;
+            let ready = (at_once | self.poll(timeout_ns, interest)?) & interest;
             // The kernel's clock and the guest's may differ by a little: only the guest's decides that the deadline passed.
             if !ready.is_empty() || self.clock.monotonic_ns() >= deadline_ns {
                 let shutdown = self.signals.shutdown();
@@ -152,7 +152,7 @@ impl Dispatcher {
         ready
     }
 
-    fn poll(&mut self, timeout_ns: Option<u64>, interest: Events) -> Events {
+    fn poll(&mut self, timeout_ns: Option<u64>, interest: Events) -> Result<Events, Status> {
         let mut set = PollSet::new();
         set.add(self.signals.fd(), Events::SHUTDOWN, Events::empty());
         for (index, nic) in self.nics.iter().enumerate() {
@@ -162,11 +162,11 @@ impl Dispatcher {
                 set.add(nic.fd(), receive, transmit);
             }
         }
-        let ready = set.wait(timeout_ns);
+        let ready = set.wait(timeout_ns)?;
         if ready.contains(Events::SHUTDOWN) {
             self.signals.drain();
         }
-        ready
+        Ok(ready)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
-use hvcall::{Events, MAX_NICS};
+use hvcall::{Events, MAX_NICS, Status};
 
 /// Descriptors to wait on, with what each one's readiness means to the guest.
 pub(super) struct PollSet {
@@ -32,7 +32,10 @@ impl PollSet {
 
     /// Waits at most `timeout_ns`, for ever if `None`, and returns what is ready. Errors and hang-ups count as ready both ways: the
     /// call that follows reports them.
-    pub(super) fn wait(&mut self, timeout_ns: Option<u64>) -> Events {
+    ///
+    /// # Errors
+    /// `IO` if the host cannot wait.
+    pub(super) fn wait(&mut self, timeout_ns: Option<u64>) -> Result<Events, Status> {
         const NS_PER_S: u64 = 1_000_000_000;
         let timeout = timeout_ns.map(|ns| libc::timespec {
             tv_sec: i64::try_from(ns / NS_PER_S).unwrap_or(i64::MAX),
@@ -42,8 +45,8 @@ impl PollSet {
         // SAFETY: `fds` is an array of that many entries, the timeout is null or valid, and no signal mask is given.
         let ready =
             unsafe { libc::ppoll(self.fds.as_mut_ptr(), self.fds.len() as u64, timeout, std::ptr::null()) };
-        if ready <= 0 {
-            return Events::empty();
+        if ready < 0 && std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted {
+            return Err(Status::IO);
         }
         let mut events = Events::empty();
         for (fd, &(receive, transmit)) in self.fds.iter().zip(&self.meanings) {
@@ -55,6 +58,6 @@ impl PollSet {
                 events |= transmit;
             }
         }
-        events
+        Ok(events)
     }
 }

@@ -101,7 +101,8 @@ pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
     let explainer = explain::Explainer::new(&config);
     let limits = supervise::Limits { grace: config.grace, time_limit: config.time_limit };
     let Some(monitor) = fork_child()? else { monitor_process::run(config, report_writer) };
-    drop(report_writer);
+    // Only the monitor keeps what the guest uses, so that its end is seen by whoever holds the other ends.
+    drop((report_writer, config));
     let outcome = supervise::supervise(monitor, &signals, limits).map_err(step("waiting"))?;
     for helper in helpers {
         supervise::end_helper(helper);

@@ -7,6 +7,7 @@ on_each_backend!(
     an_image_file_runs_from_anywhere,
     boots_leave_no_process_behind,
     verbose_names_backend_gate_and_memory,
+    a_gate_that_this_host_lacks_is_refused,
 );
 
 fn prints_its_lines_and_arguments_and_ends_with_zero(backend: Backend) {
@@ -37,5 +38,17 @@ fn boots_leave_no_process_behind(backend: Backend) {
 
 fn verbose_names_backend_gate_and_memory(backend: Backend) {
     let run = Ringwall::run_app(backend, App::Hello).args(["--verbose", "--mem", "2M"]).run().expect(0);
-    assert!(run.stderr.contains("backend kvm, gate port, 2048 KiB of memory"), "{}", run.stderr);
+    let expected = format!("2048 KiB of memory, backend kvm, gate {}\n", backend.gate().name);
+    assert!(run.stderr.ends_with(&expected), "{}", run.stderr);
+}
+
+fn a_gate_that_this_host_lacks_is_refused(backend: Backend) {
+    for name in ["vmcall", "vmmcall"] {
+        let run = Ringwall::run_app(backend, App::Hello).args(["--gate", name]).run();
+        if name == backend.gate().name {
+            let _ = run.expect(0);
+        } else {
+            run.expect(69).says_once(&format!("it offers `{}`", backend.gate().name));
+        }
+    }
 }

@@ -1,5 +1,5 @@
 //! Whole-system tests: one module per feature, each test once per backend.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bad_images;
 mod block;
@@ -8,4 +8,7 @@ mod faults;
 mod hello;
 mod hypercalls;
 mod invariants;
+mod network;
 mod sandbox;
+mod tap;
+mod web;

@@ -24,6 +24,8 @@ const KEEP_ALIVE_PROBES: u32 = 5;
 /// Smallest and largest socket buffer.
 const MIN_BUFFER_BYTES: usize = 2 * 1024;
 const MAX_BUFFER_BYTES: usize = 16 * 1024 * 1024;
+/// What a connection takes besides its buffers, roughly.
+const RECORD_BYTES: usize = 2 * 1024;
 
 /// Buffer sizes of a connection, in bytes. Values outside 2 KiB to 16 MiB are moved to the nearest of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,17 @@ impl Default for Buffers {
     fn default() -> Self {
         Self { receive_bytes: 32 * 1024, send_bytes: 32 * 1024 }
     }
+}
+
+impl Buffers {
+    /// What a connection with these buffers takes from the heap, its own records included.
+    pub(super) fn held_bytes(self) -> usize {
+        RECORD_BYTES + clamp(self.receive_bytes) + clamp(self.send_bytes)
+    }
+}
+
+fn clamp(size_bytes: usize) -> usize {
+    size_bytes.clamp(MIN_BUFFER_BYTES, MAX_BUFFER_BYTES)
 }
 
 /// Names a connection. Never used twice.
@@ -80,6 +93,7 @@ pub(super) struct Connection {
     pub(super) nic: usize,
     pub(super) tuple: Tuple,
     pub(super) owner: Owner,
+    pub(super) buffers: Buffers,
     pub(super) sockets: SocketSet<'static>,
     handle: SocketHandle,
     /// In the queue of connections to look at.
@@ -121,6 +135,7 @@ impl Connection {
             nic,
             tuple,
             owner,
+            buffers,
             sockets,
             handle,
             dirty: false,
@@ -205,7 +220,7 @@ fn soon(due: Instant, now: Instant) -> bool {
 
 /// An empty buffer, or `None` if there is no memory.
 fn buffer(size_bytes: usize) -> Option<SocketBuffer<'static>> {
-    let size_bytes = size_bytes.clamp(MIN_BUFFER_BYTES, MAX_BUFFER_BYTES);
+    let size_bytes = clamp(size_bytes);
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(size_bytes).ok()?;
     bytes.resize(size_bytes, 0_u8);

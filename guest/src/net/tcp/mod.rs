@@ -3,7 +3,10 @@
 mod connection;
 mod halves;
 mod listener;
-mod stack;
+mod operations;
+mod segments;
+mod serve;
+mod state;
 mod stream;
 mod table;
 mod timers;
@@ -13,7 +16,7 @@ pub use connection::Buffers;
 pub(super) use connection::ConnectionId;
 pub use halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 pub use listener::ListenOptions;
-pub(super) use stack::TcpState;
+pub(super) use state::TcpState;
 pub use stream::TcpStream;
 
 use core::future::poll_fn;

@@ -9,7 +9,7 @@ use core::time::Duration;
 use hashbrown::HashMap;
 use slab::Slab;
 
-use super::connection::{Connection, ConnectionId};
+use super::connection::{Buffers, Connection, ConnectionId};
 use super::timers::Timers;
 use crate::net::hash::Keyed;
 use crate::net::packet::Tuple;
@@ -40,10 +40,13 @@ pub(in crate::net) struct Table {
     time_wait: VecDeque<(Instant, Tuple)>,
     dirty: VecDeque<ConnectionId>,
     timers: Timers,
+    /// Memory of all connections, and the most it may be.
+    held_bytes: usize,
+    budget_bytes: usize,
 }
 
 impl Table {
-    pub(super) fn new(hash: Keyed) -> Self {
+    pub(super) fn new(hash: Keyed, budget_bytes: usize) -> Self {
         Self {
             slots: Slab::new(),
             next_serial: 0,
@@ -51,6 +54,8 @@ impl Table {
             time_wait: VecDeque::new(),
             dirty: VecDeque::new(),
             timers: Timers::default(),
+            held_bytes: 0,
+            budget_bytes,
         }
     }
 
@@ -71,18 +76,21 @@ impl Table {
         (connection.id == id).then_some(connection)
     }
 
-    /// Adds the connection that `make` builds for the name it is given.
+    /// Adds the connection that `make` builds for the name it is given, if there is room for its buffers.
     pub(super) fn insert(
         &mut self,
         tuple: Tuple,
+        buffers: Buffers,
         make: impl FnOnce(ConnectionId) -> Option<Connection>,
     ) -> Option<ConnectionId> {
-        if self.slots.len() >= MAX_CONNECTIONS {
+        let held_bytes = self.held_bytes.saturating_add(buffers.held_bytes());
+        if self.slots.len() >= MAX_CONNECTIONS || held_bytes > self.budget_bytes {
             return None;
         }
         let slot = self.slots.vacant_entry();
         let id = ConnectionId { slot: slot.key(), serial: self.next_serial };
         slot.insert(Box::new(make(id)?));
+        self.held_bytes = held_bytes;
         self.next_serial += 1;
         self.flows.insert(tuple, Flow::Connection(id));
         Some(id)
@@ -94,6 +102,7 @@ impl Table {
             return;
         }
         let connection = self.slots.remove(id.slot);
+        self.held_bytes -= connection.buffers.held_bytes();
         if self.flows.get(&connection.tuple) == Some(&Flow::Connection(id)) {
             self.flows.remove(&connection.tuple);
         }

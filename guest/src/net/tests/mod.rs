@@ -96,7 +96,7 @@ fn bare_nic(number: u8) -> NicInfo {
 
 /// A stack with one NIC.
 fn stack(info: &NicInfo) -> Stack {
-    let mut stack = Stack::new(random);
+    let mut stack = Stack::new(random, usize::MAX);
     stack.add_nic(info, None, Instant::default());
     stack
 }

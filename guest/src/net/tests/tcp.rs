@@ -235,36 +235,60 @@ fn keep_alive_finds_out_that_a_peer_is_gone() {
     assert_eq!(read(&mut pair.one, client, &mut [0; 8]), Some(Err(Error::TimedOut)));
 }
 
+/// An acknowledgement from host 1 that a test can change.
+fn acknowledgement(pair: &mut Pair, server: ConnectionId) -> Vec<u8> {
+    write(&mut pair.two, server, b"x");
+    for frame in sent(&mut pair.two, pair.now) {
+        pair.one.receive(0, &frame, 0, pair.now);
+    }
+    pair.one.poll(pair.now);
+    pair.now = pair.now.saturating_add(Duration::from_millis(20));
+    let frame = sent(&mut pair.one, pair.now).pop().unwrap();
+    pair.two.receive(0, &frame, 0, pair.now);
+    pair.settle();
+    frame
+}
+
+/// `frame` with another acknowledgement number and a closed window.
+fn acknowledge(frame: &[u8], number: TcpSeqNumber) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    let mut ethernet = EthernetFrame::new_unchecked(&mut frame[..]);
+    let mut ip = Ipv4Packet::new_unchecked(ethernet.payload_mut());
+    let mut tcp = TcpPacket::new_unchecked(ip.payload_mut());
+    tcp.set_ack_number(number);
+    tcp.set_window_len(0);
+    frame
+}
+
 #[test]
-fn window_closed_for_ever_makes_no_storm() {
+fn window_closed_as_the_stream_ends_makes_no_storm() {
     let mut pair = Pair::new();
     listen(&mut pair.two, 7);
-    let (client, server) = pair.connect(v4(2), 7).unwrap();
-    // What host 1 acknowledges, it acknowledges with a closed window.
-    let close_window = |frame: &mut Vec<u8>| {
-        let mut ethernet = EthernetFrame::new_unchecked(&mut frame[..]);
-        let mut ip = Ipv4Packet::new_unchecked(ethernet.payload_mut());
-        TcpPacket::new_unchecked(ip.payload_mut()).set_window_len(0);
-    };
-    write(&mut pair.two, server, &[1; 4_000]);
+    let (_, server) = pair.connect(v4(2), 7).unwrap();
+    let template = acknowledgement(&mut pair, server);
+    write(&mut pair.two, server, &[1; 1_900]);
     pair.two.tcp_shutdown(server);
-    let mut sent_by_two = 0;
-    let end = pair.now.saturating_add(Duration::from_secs(20));
-    while pair.now < end {
-        for frame in sent(&mut pair.two, pair.now) {
-            sent_by_two += 1;
-            pair.one.receive(0, &frame, 0, pair.now);
-        }
-        let mut buffer = [0; 4_096];
-        while matches!(read(&mut pair.one, client, &mut buffer), Some(Ok(1..))) {}
-        for mut frame in sent(&mut pair.one, pair.now) {
-            close_window(&mut frame);
-            pair.two.receive(0, &frame, hvcall::frame::FLAG_NEEDS_CSUM, pair.now);
-        }
-        let soon = pair.now.saturating_add(Duration::from_micros(100));
-        pair.now = pair.one.deadline().min(pair.two.deadline()).max(soon).min(end);
+    let ends: Vec<_> = sent(&mut pair.two, pair.now)
+        .iter()
+        .map(|frame| {
+            let tcp = TcpPacket::new_checked(&frame[34..]).unwrap();
+            tcp.seq_number() + tcp.segment_len()
+        })
+        .collect();
+    assert_eq!(ends.len(), 2);
+    // All of it is acknowledged, the end of the stream too, but the window is closed.
+    for end in ends {
+        let frame = acknowledge(&template, end);
+        pair.two.receive(0, &frame, hvcall::frame::FLAG_NEEDS_CSUM, pair.now);
+        pair.two.poll(pair.now);
     }
-    assert!(sent_by_two < 100, "{sent_by_two} frames");
+    let mut count = 0;
+    let end = pair.now.saturating_add(Duration::from_secs(60));
+    while pair.now < end {
+        pair.now = pair.two.deadline().max(pair.now.saturating_add(Duration::from_micros(100))).min(end);
+        count += sent(&mut pair.two, pair.now).len();
+    }
+    assert!(count < 100, "{count} frames in a minute");
 }
 
 #[test]
@@ -371,6 +395,21 @@ fn connections_beyond_the_backlog_wait_until_there_is_room() {
         pair.pass(Duration::from_secs(1));
     }
     assert_eq!(accepted, 8);
+}
+
+#[test]
+fn memory_for_connections_is_bounded_and_comes_back() {
+    let mut two = super::Stack::new(super::random, 300 * 1024);
+    two.add_nic(&nic(2), None, Instant::default());
+    let mut pair = Pair::of(stack(&nic(1)), two);
+    listen(&mut pair.two, 7);
+    let held: Vec<_> = (0..4).map(|_| pair.connect(v4(2), 7).unwrap()).collect();
+    let (late, _) = pair.one.tcp_connect(SocketAddr::new(v4(2), 7), Buffers::default()).unwrap();
+    pair.settle();
+    assert_eq!(pair.two.stats().connections, 4);
+    pair.two.tcp_release(held[0].1, true);
+    pair.pass(Duration::from_secs(4));
+    assert_eq!(ready(pair.one.tcp_connected(late, Waker::noop())), Ok(()), "the peer asks again");
 }
 
 #[test]

@@ -158,7 +158,7 @@ fn boot_information_wins_over_baked_addresses() {
     let baked =
         StaticIpv4 { address: Ipv4Addr::new(192, 0, 2, 9), prefix: 24, gateway: None, resolver: None };
     let baked = StaticConfig { ipv4: Some(baked), ipv6: None };
-    let mut stack = Stack::new(random);
+    let mut stack = Stack::new(random, usize::MAX);
     stack.add_nic(&nic(3), Some(&baked), Instant::default());
     stack.add_nic(&bare_nic(4), Some(&baked), Instant::default());
     assert_eq!(stack.nics[0].config().ipv4, Some((Ipv4Addr::new(10, 0, 0, 3), 24)));

@@ -31,6 +31,17 @@ pub enum KvmError {
         /// Name of the gate that `auto` takes.
         offered: &'static str,
     },
+    /// A memory slot is refused.
+    #[error(
+        "this host cannot give a machine {size_bytes} bytes of memory: {} (try less, --mem)",
+        std::io::Error::from_raw_os_error(*errno)
+    )]
+    Memory {
+        /// Length of the slot.
+        size_bytes: u64,
+        /// Error number.
+        errno: i32,
+    },
     /// An ioctl failed.
     #[error("{ioctl} failed: {}", std::io::Error::from_raw_os_error(*errno))]
     Ioctl {
@@ -63,7 +74,7 @@ impl KvmError {
             Self::Open { .. } | Self::Version { .. } | Self::Capability { .. } | Self::Gate { .. } => {
                 ExitCode::UNAVAILABLE
             }
-            Self::Ioctl { .. } => ExitCode::HOST_ERROR,
+            Self::Memory { .. } | Self::Ioctl { .. } => ExitCode::HOST_ERROR,
         }
     }
 }

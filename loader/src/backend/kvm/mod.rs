@@ -64,7 +64,7 @@ pub struct Memslot {
 /// Gives the machine a read-only slot.
 ///
 /// # Errors
-/// [`KvmError::Ioctl`] if the kernel refuses.
+/// [`KvmError::Memory`] if the kernel refuses.
 pub fn set_sealed(vm: &VmFd, slot: Slot, memory: &SealedMemory) -> Result<Memslot, KvmError> {
     set_slot(vm, slot, memory.base(), memory.size_bytes(), true)
 }
@@ -72,7 +72,7 @@ pub fn set_sealed(vm: &VmFd, slot: Slot, memory: &SealedMemory) -> Result<Memslo
 /// Gives the machine a writable slot.
 ///
 /// # Errors
-/// [`KvmError::Ioctl`] if the kernel refuses.
+/// [`KvmError::Memory`] if the kernel refuses.
 pub fn set_anonymous(vm: &VmFd, slot: Slot, memory: &AnonymousMemory) -> Result<Memslot, KvmError> {
     set_slot(vm, slot, memory.base(), memory.size_bytes(), false)
 }
@@ -97,6 +97,6 @@ fn set_slot(
     // SAFETY: the range is a mapping owned by the machine, which keeps it for as long as its vCPU exists. Rust code touches it
     // only through `GuestMemory`, which forms no references, and while the vCPU is stopped.
     let set = unsafe { vm.set_user_memory_region(region) };
-    set.map_err(|error| KvmError::ioctl("KVM_SET_USER_MEMORY_REGION", error))?;
+    set.map_err(|error| KvmError::Memory { size_bytes: slot.size_bytes, errno: error.errno() })?;
     Ok(slot)
 }

@@ -198,8 +198,10 @@ impl Connection {
 
     /// Moves bytes until neither side has any, or others should have a turn.
     fn relay(&mut self, stack: &mut Stack) -> Served {
+        let mut moved_any = false;
         for _ in 0..ROUNDS {
             let moved = self.relay.host_to_guest() | self.relay.guest_to_host();
+            moved_any |= moved;
             let sent = stack.transmit(&mut self.relay.endpoint);
             if stack.link.is_blocked() {
                 // Comes again when the guest has read something.
@@ -209,7 +211,13 @@ impl Connection {
                 return self.settle(stack);
             }
         }
-        Served::More
+        // A guest that closes its window and then acknowledges our end of the stream leaves smoltcp with a window probe that is
+        // due for ever: segments without bytes from either side, at a time when nothing is left to say, get a pause.
+        let ending = matches!(
+            self.relay.endpoint.socket().state(),
+            State::FinWait1 | State::FinWait2 | State::Closing | State::LastAck
+        );
+        if ending && !moved_any { self.settle(stack) } else { Served::More }
     }
 
     /// Nothing moves any more: waits, or is over.

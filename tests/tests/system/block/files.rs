@@ -43,7 +43,8 @@ fn writes_what_the_host_reads(backend: Backend, sector_bytes: u64) {
     // Not a multiple of any piece, so the last piece is short.
     let layout = Layout::new(3 * MIB + 5 * sector_bytes, sector_bytes);
     let (_folder, path) = sparse(layout.sectors * sector_bytes);
-    let run = disk(backend, &format!("data={},sector={sector_bytes}", path.display()), &["write", "77"]).expect(0);
+    let run =
+        disk(backend, &format!("data={},sector={sector_bytes}", path.display()), &["write", "77"]).expect(0);
     let first = format!("disk data: {} sectors of {sector_bytes} bytes, read-write\n", layout.sectors);
     assert!(run.stdout.starts_with(&first), "{}", run.stdout);
     check(&File::open(&path).unwrap(), layout, 77, 0..layout.sectors);

@@ -66,7 +66,9 @@ fn ranges_that_leave_their_region_fault() {
     let mut window = window();
     for (kind, _) in OWN {
         let (base, end) = (window.plan.region(kind).gva.0, window.plan.region(kind).end().0);
-        for (address, size_bytes) in [(end - 1, 2), (end, 1), (base - 1, 1), (base - 1, 2), (base, 65_537.min(end - base + 1))] {
+        for (address, size_bytes) in
+            [(end - 1, 2), (end, 1), (base - 1, 1), (base - 1, 2), (base, 65_537.min(end - base + 1))]
+        {
             let size_bytes = size_bytes.min(hvcall::MAX_CONSOLE_BYTES);
             if address < base || address + size_bytes > end {
                 let result = window.call(&Call::ConsoleWrite(slice(address, size_bytes)));

@@ -13,8 +13,10 @@ fn text(address: u64) -> Call {
 fn run(window: &mut Window, entries: &[CallEntry]) -> (i64, Vec<i64>) {
     let place = window.heap();
     window.poke_all(place, entries);
-    let result = window.call(&Call::Multicall(GuestArray { address: Gva(place), count: entries.len() as u64 }));
-    let results = (0..entries.len() as u64).map(|index| window.peek_as::<CallEntry>(place + index * 64).result);
+    let result =
+        window.call(&Call::Multicall(GuestArray { address: Gva(place), count: entries.len() as u64 }));
+    let results =
+        (0..entries.len() as u64).map(|index| window.peek_as::<CallEntry>(place + index * 64).result);
     (result, results.collect())
 }
 

@@ -47,14 +47,14 @@ impl Link {
         self.window.peek_as(self.descriptors + index * 24)
     }
 
-    fn from_guest(&self) -> Option<Vec<u8>> {
+    fn sent_by_guest(&self) -> Option<Vec<u8>> {
         let mut frame = vec![0; 70_000];
         let size_bytes = rustix::io::read(&self.host, &mut frame).ok()?;
         frame.truncate(size_bytes);
         Some(frame)
     }
 
-    fn to_guest(&self, frame: &[u8]) {
+    fn send_to_guest(&self, frame: &[u8]) {
         assert_eq!(rustix::io::write(&self.host, frame), Ok(frame.len()));
     }
 }
@@ -76,9 +76,9 @@ fn frames_leave_whole_and_in_order() {
     }
     assert_eq!(link.send(&frames), 4);
     for (size_bytes, seed) in sizes.into_iter().zip(1..) {
-        assert_eq!(link.from_guest(), Some(pattern(seed, size_bytes)));
+        assert_eq!(link.sent_by_guest(), Some(pattern(seed, size_bytes)));
     }
-    assert_eq!(link.from_guest(), None);
+    assert_eq!(link.sent_by_guest(), None);
 }
 
 #[test]
@@ -98,12 +98,12 @@ fn one_bad_descriptor_stops_all_of_them() {
         (Frame::plain(link.window.plan.region(RegionKind::Heap).end().0 - 59, 60), fault),
     ] {
         assert_eq!(link.send(&[good, good, bad]), status, "{bad:?}");
-        assert_eq!(link.from_guest(), None);
+        assert_eq!(link.sent_by_guest(), None);
     }
     // Read-only memory may be sent and not received into.
     assert_eq!(link.send(&[Frame::plain(text, 60)]), 1);
-    assert_eq!(link.from_guest(), Some(vec![0x5e; 60]));
-    link.to_guest(&pattern(1, 60));
+    assert_eq!(link.sent_by_guest(), Some(vec![0x5e; 60]));
+    link.send_to_guest(&pattern(1, 60));
     assert_eq!(link.receive(&[Frame::plain(link.data, 60), Frame::plain(text, 60)]), fault);
     assert_eq!(link.receive(&[Frame::plain(link.data, 60)]), 1, "the refused call took no frame");
 }
@@ -112,8 +112,8 @@ fn one_bad_descriptor_stops_all_of_them() {
 fn received_frames_fill_their_length_and_nothing_behind_it() {
     let mut link = Link::new();
     link.window.poke(link.data, &[0xee; 4096]);
-    link.to_guest(&pattern(1, 60));
-    link.to_guest(&pattern(2, 100));
+    link.send_to_guest(&pattern(1, 60));
+    link.send_to_guest(&pattern(2, 100));
     let buffers = [0, 1, 2].map(|index| Frame::plain(link.data + index * 1000, 1000));
     assert_eq!(link.receive(&buffers), 2);
     for (index, (seed, size_bytes)) in [(1, 60), (2, 100)].into_iter().enumerate() {
@@ -133,7 +133,7 @@ fn frames_that_do_not_fit_are_dropped_and_the_next_one_comes() {
     let mut link = Link::new();
     link.window.poke(link.data, &[0xee; 4096]);
     for (seed, size_bytes) in [(1, 101), (2, 65_535), (3, 13), (4, 100)] {
-        link.to_guest(&pattern(seed, size_bytes));
+        link.send_to_guest(&pattern(seed, size_bytes));
     }
     assert_eq!(link.receive(&[Frame::plain(link.data, 100)]), 1);
     assert_eq!(link.descriptor(0).size_bytes, 100);
@@ -160,7 +160,7 @@ fn count_zero_does_nothing_and_a_full_or_broken_link_says_so() {
     };
     assert_eq!(last, AGAIN);
     for _ in 0..sent {
-        assert_eq!(link.from_guest().unwrap().len(), 65_535);
+        assert_eq!(link.sent_by_guest().unwrap().len(), 65_535);
     }
     link.host = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap().0;
     assert_eq!(link.send(&frames), Status::IO.to_result());

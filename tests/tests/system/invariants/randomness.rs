@@ -37,7 +37,8 @@ fn bases_never_repeat_and_move_independently(_: Backend) {
         assert_eq!(of_unit.iter().collect::<HashSet<_>>().len(), MACHINES, "unit {unit} repeats a base");
         assert!(moving_bits(&of_unit) >= 28, "unit {unit}");
         for other in 0..unit {
-            let distances: Vec<u64> = bases.iter().map(|bases| bases[unit].wrapping_sub(bases[other])).collect();
+            let distances: Vec<u64> =
+                bases.iter().map(|bases| bases[unit].wrapping_sub(bases[other])).collect();
             assert!(moving_bits(&distances) >= 28, "units {unit} and {other} move together");
         }
     }

@@ -8,12 +8,14 @@ use std::os::unix::fs::MetadataExt as _;
 
 use loader::backend::kvm::Memslot;
 use loader::layout::{RegionKind, Slot};
+use loader::monitor::end::End;
 use rustix::fs::SealFlags;
 use tests::{App, Backend, TestMachine, on_each_backend};
 
 on_each_backend!(
     no_mapping_is_writable_and_executable,
     what_cannot_be_written_lies_in_the_read_only_slot,
+    slot_refuses_writes_even_where_the_page_table_would_allow_them,
     no_physical_page_is_mapped_twice,
     nothing_lies_below_4_gib_and_regions_are_apart,
     host_cannot_write_or_remap_the_read_only_slot,
@@ -44,6 +46,19 @@ fn what_cannot_be_written_lies_in_the_read_only_slot(_: Backend) {
     }
 }
 
+/// The second wall holds when the first does not.
+fn slot_refuses_writes_even_where_the_page_table_would_allow_them(_: Backend) {
+    let mut machine = TestMachine::new(App::Crash, &["write-text"]);
+    let code: Vec<_> = machine.page_tables().leaves.into_iter().filter(|leaf| leaf.executable).collect();
+    code.iter().for_each(|leaf| machine.make_writable(leaf));
+    assert!(machine.page_tables().leaves.iter().any(|leaf| leaf.writable && leaf.executable));
+    let before = machine.bytes_of(Slot::ReadOnly);
+    let end = machine.run().end().unwrap();
+    assert!(matches!(end, End::ForeignExit { .. }), "{end:?}");
+    assert_eq!(end.exit_code().0, 81);
+    assert!(machine.bytes_of(Slot::ReadOnly) == before);
+}
+
 fn no_physical_page_is_mapped_twice(_: Backend) {
     for app in APPS {
         let mut seen = HashSet::new();
@@ -67,13 +82,20 @@ fn nothing_lies_below_4_gib_and_regions_are_apart(_: Backend) {
             assert!((region.gva.0..region.end().0).step_by(4096).all(mapped), "{region:x?} has a hole");
             // In guest-physical memory a page stays free on either side. Large pages begin where their leaf does.
             let gpa = region.gpa().0;
-            assert!(!pages.contains(&(gpa - PAGE)) && !pages.contains(&(gpa + region.size_bytes)), "{region:x?}");
+            assert!(
+                !pages.contains(&(gpa - PAGE)) && !pages.contains(&(gpa + region.size_bytes)),
+                "{region:x?}"
+            );
             // The linker, not the loader, decides how far apart the parts of an image are.
             if !matches!(region.kind, RegionKind::Text | RegionKind::ReadOnlyData | RegionKind::Data) {
-                assert!(!mapped(region.gva.0 - PAGE) && !mapped(region.end().0), "{region:x?} has a neighbour");
+                assert!(
+                    !mapped(region.gva.0 - PAGE) && !mapped(region.end().0),
+                    "{region:x?} has a neighbour"
+                );
             }
         }
-        let image = plan.regions.iter().filter(|region| region.gva.0.wrapping_sub(plan.image_base.0) < 1 << 30);
+        let image =
+            plan.regions.iter().filter(|region| region.gva.0.wrapping_sub(plan.image_base.0) < 1 << 30);
         let end = image.map(|region| region.end().0).max().unwrap();
         assert!(!mapped(plan.image_base.0 - PAGE) && !mapped(end), "the image has a neighbour");
     }
@@ -83,7 +105,10 @@ fn nothing_lies_below_4_gib_and_regions_are_apart(_: Backend) {
 fn host_mapping(slot: &Memslot) -> String {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let range = format!("{:08x}-{:08x} ", slot.host, slot.host + slot.size_bytes);
-    maps.lines().find(|line| line.starts_with(&range)).unwrap_or_else(|| panic!("no {range} in\n{maps}")).to_owned()
+    maps.lines()
+        .find(|line| line.starts_with(&range))
+        .unwrap_or_else(|| panic!("no {range} in\n{maps}"))
+        .to_owned()
 }
 
 fn host_cannot_write_or_remap_the_read_only_slot(_: Backend) {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use bench::bare::BareMachine;
 use bench::result::Comparison;
 use bench::statistics::median;
-use loader::backend::kvm;
+use loader::backend::kvm::{self, GateChoice};
 use loader::image::Image;
 use loader::machine::{Machine, MachineConfig};
 use loader::monitor::console::Console;
@@ -90,6 +90,7 @@ fn machine(kvm: &kvm_ioctls::Kvm, image: &Image) -> Result<Machine, Failure> {
         nics: Vec::new(),
         disks: Vec::new(),
         signals: signals.as_fd().try_clone_to_owned()?,
+        gate: GateChoice::Auto,
     };
     Ok(Machine::new(kvm, image, config)?)
 }
