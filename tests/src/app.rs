@@ -13,6 +13,8 @@ pub enum App {
     Hello,
     /// Breaks in many ways.
     Crash,
+    /// Executes one hostile instruction.
+    Attack,
     /// Looks at its own registers around every call.
     Probe,
     /// Writes and verifies a disk.
@@ -23,7 +25,7 @@ pub enum App {
     Web,
 }
 
-const APPS: usize = 6;
+const APPS: usize = 7;
 
 impl App {
     /// Its crate folder's name, which is the appliance's name too.
@@ -32,6 +34,7 @@ impl App {
         match self {
             Self::Hello => "hello",
             Self::Crash => "crash",
+            Self::Attack => "attack",
             Self::Probe => "probe",
             Self::Disk => "disk",
             Self::Echo => "echo",

@@ -67,7 +67,8 @@ pub(crate) fn vmcall_beside_the_gate() {
 /// Calls the gate's page behind its code: no host's trap and return are longer than the image's.
 #[inline(never)]
 pub(crate) fn call_padding_of_gate() {
-    let padding = (ringwall_gate as unsafe extern "C" fn() as usize).wrapping_add(guest::hvcall::gate::GATE_CODE.len());
+    let padding =
+        (ringwall_gate as unsafe extern "C" fn() as usize).wrapping_add(guest::hvcall::gate::GATE_CODE.len());
     // SAFETY: none: whatever lies there on this host is executed.
     unsafe {
         asm!("call {padding}", padding = in(reg) padding, inout("rax") u64::from(Nr::Clock as u32) => _, in("rdi") 0,

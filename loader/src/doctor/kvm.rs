@@ -75,7 +75,9 @@ fn machine(kvm: &Kvm) -> Check {
 /// The way out of a guest.
 fn gate(kvm: &Kvm) -> Check {
     match gate::choose(kvm, GateChoice::Auto) {
-        Ok(Gate::PORT) => Check::ok("gate", "port: `out`, by the TSS bitmap; this KVM passes no hypercall on"),
+        Ok(Gate::PORT) => {
+            Check::ok("gate", "port: `out`, by the TSS bitmap; this KVM passes no hypercall on")
+        }
         Ok(gate) => Check::ok("gate", format!("{}: this KVM passes the hypercall on", gate.name)),
         Err(error) => Check::missing("gate", error.to_string(), "use another KVM module"),
     }

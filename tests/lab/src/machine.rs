@@ -14,13 +14,9 @@ const BOCHS_SHUTDOWN_PORT: u64 = 0x8900;
 
 /// Mounts what the program needs of file systems.
 pub(crate) fn mount_all() {
-    for (target, kind) in [
-        ("/dev", "devtmpfs"),
-        ("/proc", "proc"),
-        ("/sys", "sysfs"),
-        ("/tmp", "tmpfs"),
-        ("/dev/shm", "tmpfs"),
-    ] {
+    for (target, kind) in
+        [("/dev", "devtmpfs"), ("/proc", "proc"), ("/sys", "sysfs"), ("/tmp", "tmpfs"), ("/dev/shm", "tmpfs")]
+    {
         fs::create_dir_all(target).expect("the root file system is writable");
         mount(kind, target, kind, MountFlags::empty(), None).expect("the kernel has this file system");
     }
@@ -69,7 +65,10 @@ pub(crate) fn raise_loopback() {
 /// Environment variables of the program, a `NAME=VALUE` per line of `/lab/environment`.
 pub(crate) fn environment() -> Vec<(String, String)> {
     let text = fs::read_to_string("/lab/environment").unwrap_or_default();
-    text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect()
+    text.lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect()
 }
 
 /// Ends the machine: Bochs by its port, QEMU by a restart, which it is told to take for the end.

@@ -3,7 +3,10 @@
 //! The program and its arguments are in `/lab/argv`, each ended by a NUL; its output goes to the second serial line. On the third
 //! come lines for `scripts/lab`, the last of which is `lab: exit N`. A machine that ends without that line has failed: a panic
 //! here stops the kernel, and that restarts the machine, which the emulators take for its end.
-#![expect(clippy::expect_used, reason = "the first process has nobody to hand an error to, and nothing to do without what failed")]
+#![expect(
+    clippy::expect_used,
+    reason = "the first process has nobody to hand an error to, and nothing to do without what failed"
+)]
 
 mod machine;
 mod serial;

@@ -54,6 +54,8 @@ pub(super) fn table() -> Result<CpuId, KvmError> {
     entries[1].ecx = entries[1].ecx & !LEAF_1_ECX_OFF | HYPERVISOR;
     // Subleaf 0 alone.
     entries[2].eax = 0;
+    // KVM on VMX gives it to machines on CPUs that lack it; where it does not, this bit means nothing.
+    entries[2].ecx |= UMIP;
     if Features::of_host().xsave {
         // State components x87 and SSE are legacy; 2 is AVX (SDM Vol. 1, section 13.2).
         entries.extend([0, 1, 2].map(|subleaf| leaf(0xd, subleaf)));

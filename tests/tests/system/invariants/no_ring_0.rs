@@ -139,7 +139,8 @@ fn tss_names_no_stack_for_inner_rings_and_opens_the_gates_port(backend: Backend)
             }
         }
         let bitmap = &tss[usize::from(u16::read(&tss[0x66..]))..];
-        let open: Vec<usize> = (0..bitmap.len() * 8).filter(|port| bitmap[port / 8] >> (port % 8) & 1 == 0).collect();
+        let open: Vec<usize> =
+            (0..bitmap.len() * 8).filter(|port| bitmap[port / 8] >> (port % 8) & 1 == 0).collect();
         assert_eq!(open, backend.gate().port.map(usize::from).into_iter().collect::<Vec<_>>(), "{bitmap:x?}");
         assert_eq!(bitmap.last(), Some(&0xff), "the bitmap ends with a byte of ones");
     });
