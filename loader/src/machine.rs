@@ -1,13 +1,16 @@
 //! A whole machine: image, plan, memory, vCPU and devices put together, before its first instruction.
 
+mod process;
+
 use std::io;
 use std::os::fd::OwnedFd;
 
 use hvcall::{ABI_VERSION, BootInfo, DiskInfo, ExitCode, NicInfo, boot::BOOT_MAGIC};
 use kvm_ioctls::{Kvm, VmFd};
 
-use crate::address::index;
+use crate::address::{PAGE_BYTES, index};
 use crate::backend::kvm::{self, GateChoice, KvmError, KvmVcpu, Memslot};
+use crate::backend::process::ProcessError;
 use crate::image::Image;
 use crate::layout::content::{self, Content};
 use crate::layout::{Gate, LayoutError, Plan, RegionKind, Slot};
@@ -20,6 +23,8 @@ use crate::monitor::memory::GuestMemory;
 use crate::monitor::nic::Nic;
 use crate::monitor::run::Monitor;
 use crate::monitor::signals::Signals;
+
+pub use process::{PreparedMachine, ProcessMachine};
 
 /// What a machine is given.
 #[derive(Debug)]
@@ -57,6 +62,9 @@ pub enum MachineError {
     /// KVM does not do.
     #[error(transparent)]
     Kvm(#[from] KvmError),
+    /// The host does not let the guest's process be made.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
 }
 
 impl MachineError {
@@ -67,6 +75,7 @@ impl MachineError {
             Self::Layout(_) => ExitCode::USAGE,
             Self::Host { .. } => ExitCode::HOST_ERROR,
             Self::Kvm(error) => error.exit_code(),
+            Self::Process(error) => error.exit_code(),
         }
     }
 }
@@ -94,7 +103,7 @@ impl Machine {
     /// [`MachineError`] naming the step that failed.
     pub fn new(kvm: &Kvm, image: &Image, config: MachineConfig) -> Result<Self, MachineError> {
         let gate = kvm::gate::choose(kvm, config.gate)?;
-        let plan = plan(image, config.memory_bytes)?;
+        let plan = plan(image, config.memory_bytes, PAGE_BYTES)?;
         let vm = kvm
             .create_vm()
             .map_err(|error| KvmError::Ioctl { ioctl: "KVM_CREATE_VM", errno: error.errno() })?;
@@ -131,7 +140,7 @@ impl Machine {
     }
 }
 
-fn plan(image: &Image, memory_bytes: u64) -> Result<Plan, MachineError> {
+fn plan(image: &Image, memory_bytes: u64, fault_stack_bytes: u64) -> Result<Plan, MachineError> {
     let mut failed = None;
     let mut random = || {
         let mut bytes = [0; 8];
@@ -145,7 +154,7 @@ fn plan(image: &Image, memory_bytes: u64) -> Result<Plan, MachineError> {
     if let Some(source) = failed {
         return Err(host("random addresses", source));
     }
-    Ok(Plan::new(image, memory_bytes, &mut || {
+    Ok(Plan::with_fault_stack(image, memory_bytes, fault_stack_bytes, &mut || {
         let mut bytes = [0; 8];
         let _ = getrandom(&mut bytes);
         u64::from_le_bytes(bytes)

@@ -76,6 +76,18 @@ impl Ringwall {
         Self { command, guest: Vec::new() }
     }
 
+    /// Another program, whose arguments will lead to this one.
+    #[must_use]
+    pub fn other(program: &Path) -> Self {
+        Self { command: Command::new(program), guest: Vec::new() }
+    }
+
+    /// The program's file.
+    #[must_use]
+    pub fn program() -> &'static Path {
+        program()
+    }
+
     /// `ringwall run` of an appliance on a backend.
     #[must_use]
     pub fn run_app(backend: Backend, app: App) -> Self {
@@ -85,10 +97,7 @@ impl Ringwall {
     /// Names the image and chooses the backend.
     #[must_use]
     pub fn image(self, backend: Backend, image: &Path) -> Self {
-        match backend {
-            // The only one there is so far needs no option.
-            Backend::Kvm => self.args([image]),
-        }
+        self.args(["--backend", backend.name()]).args([image])
     }
 
     /// Arguments of `ringwall`.
@@ -157,7 +166,13 @@ impl Running {
     /// Process ids of the monitor and the helpers.
     #[must_use]
     pub fn children(&self) -> Vec<Pid> {
-        processes_in_group(self.pid()).into_iter().filter(|&pid| pid != self.pid()).collect()
+        children_of(self.pid())
+    }
+
+    /// Process id of the guest, where it is a process: the one child of a child.
+    #[must_use]
+    pub fn guest(&self) -> Option<Pid> {
+        self.children().into_iter().find_map(|child| children_of(child).first().copied())
     }
 
     /// Address on this host that a published port has, read from what the program says when it starts.
@@ -264,6 +279,11 @@ pub fn wait_for_end(pid: Pid) {
 #[must_use]
 pub fn processes_in_group(group: Pid) -> Vec<Pid> {
     let group = group.as_raw_nonzero().get().to_string();
+    processes_with(|mut fields| fields.nth(1) == Some(group.as_str()))
+}
+
+/// Processes that have not ended, by the fields of `/proc/PID/stat` from the parent on.
+fn processes_with(wanted: impl Fn(std::str::SplitWhitespace<'_>) -> bool) -> Vec<Pid> {
     let processes = std::fs::read_dir("/proc").expect("/proc is mounted").flatten();
     processes
         .filter_map(|entry| {
@@ -272,9 +292,15 @@ pub fn processes_in_group(group: Pid) -> Vec<Pid> {
             // After the name in parentheses: state, parent, group (proc_pid_stat(5)).
             let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
             let state = fields.next()?;
-            (state != "Z" && fields.nth(1)? == group).then_some(pid)
+            (state != "Z" && wanted(fields)).then_some(pid)
         })
         .collect()
+}
+
+/// Children of a process that have not ended.
+fn children_of(parent: Pid) -> Vec<Pid> {
+    let parent = parent.as_raw_nonzero().get().to_string();
+    processes_with(|mut fields| fields.next() == Some(parent.as_str()))
 }
 
 /// The `ringwall` program: the one that `RINGWALL_BIN` names, or built once, with the profile and in the target directory of this

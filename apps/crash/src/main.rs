@@ -37,6 +37,8 @@ async fn main() -> u8 {
         "vmmcall" => contract::vmmcall_beside_the_gate(),
         "vmcall" => contract::vmcall_beside_the_gate(),
         "gate-padding" => contract::call_padding_of_gate(),
+        "syscall" => contract::syscall_beside_the_gate(39),
+        "uprobe" => contract::syscall_beside_the_gate(336),
         "bad-exit" => contract::exit_with_bad_status(),
         "exit" => return number,
         "syscalls" => calls::try_all(),

@@ -1,3 +1,5 @@
-//! Backends: what runs a planned machine. KVM is the one of this version.
+//! What runs a guest, as the monitor's [`crate::monitor::vcpu::Vcpu`].
 
+pub mod choice;
 pub mod kvm;
+pub mod process;

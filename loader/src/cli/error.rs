@@ -1,6 +1,7 @@
 //! Everything that can go wrong before a guest runs, with its exit code.
 
 use hvcall::ExitCode;
+use loader::backend::choice::Mismatch;
 use loader::build::BuildError;
 use loader::device_spec::DiskError;
 use loader::image::ImageError;
@@ -13,6 +14,8 @@ use loader::parent::StartError;
 pub(crate) enum CommandError {
     #[error("{0}")]
     Usage(String),
+    #[error(transparent)]
+    Backend(#[from] Mismatch),
     #[error(transparent)]
     Build(#[from] BuildError),
     #[error(transparent)]
@@ -32,7 +35,7 @@ pub(crate) enum CommandError {
 impl CommandError {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Usage(_) => ExitCode::USAGE,
+            Self::Usage(_) | Self::Backend(_) => ExitCode::USAGE,
             Self::Build(error) => error.exit_code(),
             Self::Image(error) => error.exit_code(),
             Self::Tap(error) => error.exit_code(),

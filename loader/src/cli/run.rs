@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hvcall::ExitCode;
 use hvcall::boot::MAX_ARGUMENT_BYTES;
+use loader::backend::choice::{self, BackendChoice};
 use loader::backend::kvm::GateChoice;
 use loader::build::BuildOptions;
 use loader::device_spec::{DiskSpec, NetSpec};
@@ -46,7 +47,10 @@ pub(crate) struct Arguments {
     /// Memory of the guest, image included, such as 64M [default: what the image asks for]
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     mem: Option<u64>,
-    /// How the appliance reaches the monitor: auto, vmcall, vmmcall or port
+    /// What runs the appliance: kvm, process (no virtual machine, a sandboxed process), or auto: kvm where it can be used
+    #[arg(long, value_name = "BACKEND", default_value = "auto")]
+    backend: BackendChoice,
+    /// How the appliance reaches the monitor: auto, vmcall, vmmcall or port under kvm, syscall in a process
     #[arg(long, value_name = "GATE", default_value = "auto", value_parser = gate)]
     gate: GateChoice,
     /// Seconds the appliance has to end after SIGTERM or Ctrl-C
@@ -72,11 +76,16 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
             disks: &arguments.block,
         },
     )?;
+    let (backend, why) = choice::choose(arguments.backend, arguments.gate)?;
+    if let Some(why) = why {
+        eprintln!("ringwall: backend process: {why}");
+    }
     let memory_bytes = arguments.mem.unwrap_or(image.manifest.memory_bytes);
     Ok(parent::run(RunConfig {
         image,
         image_path,
         memory_bytes,
+        backend,
         gate: arguments.gate,
         arguments: terminated(&arguments.arguments)?,
         nics,
@@ -120,7 +129,8 @@ fn gate(text: &str) -> Result<GateChoice, String> {
         "vmcall" => GateChoice::Only(Gate::VMCALL),
         "vmmcall" => GateChoice::Only(Gate::VMMCALL),
         "port" => GateChoice::Only(Gate::PORT),
-        _ => return Err("it is one of auto, vmcall, vmmcall, port".to_owned()),
+        "syscall" => GateChoice::Only(Gate::SYSCALL),
+        _ => return Err("it is one of auto, vmcall, vmmcall, port, syscall".to_owned()),
     })
 }
 

@@ -19,19 +19,45 @@ pub struct Gate {
     pub rip_offset: u64,
     /// The I/O port that it needs, which the TSS bitmap then opens. All others are closed.
     pub port: Option<u8>,
+    /// Whether the page holds more than the gate: see [`SECOND_TRAP`] and [`START`].
+    pub process: bool,
 }
+
+/// Offset in the gate page of a process: where its signal handlers are, a trap of its own.
+pub const SECOND_TRAP: usize = 0x40;
+/// Offset in the gate page of a process: what takes the guest's first registers from its stack (RFLAGS, RDI, RIP) and clears
+/// those that the last system call before left in use. Then the state is the contract's, and this code has nothing more to give.
+pub const START: usize = 0x80;
+
+/// `syscall` (SDM Vol. 2B).
+const SYSCALL: [u8; 2] = [0x0f, 0x05];
+/// `mov esi, 0; mov ecx, 0; mov r11d, 0; popfq; pop rdi; ret`: none but POPFQ changes a flag.
+const START_CODE: [u8; 19] = [0xbe, 0, 0, 0, 0, 0xb9, 0, 0, 0, 0, 0x41, 0xbb, 0, 0, 0, 0, 0x9d, 0x5f, 0xc3];
 
 impl Gate {
     /// `vmcall`, which leaves the gate page as it is in the image: KVM on VMX with the Xen hypercall intercept. The trap arrives with
     /// RIP at the instruction; the next entry advances it.
-    pub const VMCALL: Self = Self { name: "vmcall", trap: &[0x0f, 0x01, 0xc1], rip_offset: 0, port: None };
+    pub const VMCALL: Self =
+        Self { name: "vmcall", trap: &[0x0f, 0x01, 0xc1], rip_offset: 0, port: None, process: false };
 
     /// `vmmcall`: KVM on SVM with the Xen hypercall intercept. RIP as for [`Gate::VMCALL`].
-    pub const VMMCALL: Self = Self { name: "vmmcall", trap: &[0x0f, 0x01, 0xd9], rip_offset: 0, port: None };
+    pub const VMMCALL: Self =
+        Self { name: "vmmcall", trap: &[0x0f, 0x01, 0xd9], rip_offset: 0, port: None, process: false };
 
     /// `out GATE_PORT, al`, allowed by the TSS I/O bitmap: any KVM without a hypercall intercept.
     pub const PORT: Self =
-        Self { name: "port", trap: &[0xe6, GATE_PORT], rip_offset: 2, port: Some(GATE_PORT) };
+        Self { name: "port", trap: &[0xe6, GATE_PORT], rip_offset: 2, port: Some(GATE_PORT), process: false };
+
+    /// `cmp eax, 256; jb 1f; mov eax, 256; 1: syscall`: a sandboxed process, whose filter turns this one into a notification to the
+    /// monitor. Large numbers, which the contract does not have, become one of them, because Linux keeps two for itself: 335
+    /// (`uretprobe`) and 336 (`uprobe`) reach no filter.
+    pub const SYSCALL: Self = Self {
+        name: "syscall",
+        trap: &[0x3d, 0, 1, 0, 0, 0x72, 5, 0xb8, 0, 1, 0, 0, SYSCALL[0], SYSCALL[1]],
+        rip_offset: 14,
+        port: None,
+        process: true,
+    };
 
     /// The gate page of a running guest: the trap, `ret`, padding.
     #[must_use]
@@ -39,6 +65,10 @@ impl Gate {
         let mut page = [GATE_PADDING; GATE_BYTES];
         page[..self.trap.len()].copy_from_slice(self.trap);
         page[self.trap.len()] = 0xc3;
+        if self.process {
+            page[SECOND_TRAP..][..SYSCALL.len()].copy_from_slice(&SYSCALL);
+            page[START..][..START_CODE.len()].copy_from_slice(&START_CODE);
+        }
         page
     }
 

@@ -165,6 +165,19 @@ impl Plan {
         memory_bytes: u64,
         random: &mut dyn FnMut() -> u64,
     ) -> Result<Self, LayoutError> {
+        Self::with_fault_stack(image, memory_bytes, PAGE_BYTES, random)
+    }
+
+    /// As [`Plan::new`], with a fault stack of another size than a page, in whole pages.
+    ///
+    /// # Errors
+    /// [`LayoutError`] if the memory does not do.
+    pub fn with_fault_stack(
+        image: &Image,
+        memory_bytes: u64,
+        fault_stack_bytes: u64,
+        random: &mut dyn FnMut() -> u64,
+    ) -> Result<Self, LayoutError> {
         let parts = image_parts(image);
         let image_bytes: u64 = parts.iter().map(|part| part.size_bytes).sum();
         let stack_bytes = image.manifest.stack_bytes;
@@ -187,7 +200,7 @@ impl Plan {
         for (kind, size_bytes, permission) in [
             (RegionKind::BootInfo, BOOT_BYTES, Permission::ReadOnly),
             (RegionKind::Stubs, PAGE_BYTES, Permission::ReadExecute),
-            (RegionKind::FaultStack, PAGE_BYTES, Permission::ReadWrite),
+            (RegionKind::FaultStack, fault_stack_bytes, Permission::ReadWrite),
             (RegionKind::DoubleFaultStack, PAGE_BYTES, Permission::ReadWrite),
             (RegionKind::Descriptors, PAGE_BYTES, Permission::ReadOnly),
             (RegionKind::Stack, stack_bytes, Permission::ReadWrite),

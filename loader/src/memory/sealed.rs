@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "maps memory")]
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 
 use rustix::fs::{MemfdFlags, SealFlags};
@@ -26,8 +26,8 @@ impl SealedMemory {
     /// # Errors
     /// What the host says.
     pub fn new<'a>(size_bytes: usize, pieces: impl IntoIterator<Item = (u64, &'a [u8])>) -> io::Result<Self> {
-        let file =
-            rustix::fs::memfd_create("ringwall-sealed", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        // The guest's process maps its code from here. A virtual machine executes it all the same, whatever the file's mode.
+        let file = super::memfd("ringwall-sealed", MemfdFlags::EXEC)?;
         rustix::fs::ftruncate(&file, size_bytes as u64)?;
         for (offset, piece) in pieces {
             write_at(&file, offset, piece)?;
@@ -61,6 +61,12 @@ impl SealedMemory {
     #[must_use]
     pub const fn size_bytes(&self) -> usize {
         self.size_bytes
+    }
+
+    /// What to map in the guest's process.
+    #[must_use]
+    pub fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 
     /// The content.

@@ -135,6 +135,9 @@ impl Dispatcher {
                 deadline_ns => Some(deadline_ns.saturating_sub(now_ns)),
             };
             let ready = (at_once | self.poll(timeout_ns, interest)?) & interest;
+            if self.signals.guest_is_dead() {
+                return Ok(Events::empty());
+            }
             // The kernel's clock and the guest's may differ by a little: only the guest's decides that the deadline passed.
             if !ready.is_empty() || self.clock.monotonic_ns() >= deadline_ns {
                 let shutdown = self.signals.shutdown();

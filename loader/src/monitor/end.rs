@@ -41,6 +41,11 @@ pub enum End {
         /// Hardware reason.
         reason: u64,
     },
+    /// The guest's process died.
+    Killed {
+        /// Of this signal, or 0 if that is not known.
+        signal: u8,
+    },
 }
 
 impl End {
@@ -52,7 +57,12 @@ impl End {
             Self::Fault { .. } | Self::ForeignExit { .. } => ExitCode::GUEST_FAULT,
             Self::ForeignTrap | Self::BadExit { .. } => ExitCode::CONTRACT_VIOLATION,
             Self::TripleFault => ExitCode::TRIPLE_FAULT,
-            Self::RunFailed { .. } | Self::EntryFailed { .. } => ExitCode::HOST_ERROR,
+            Self::RunFailed { .. } | Self::EntryFailed { .. } | Self::Killed { signal: 0 } => {
+                ExitCode::HOST_ERROR
+            }
+            // Its filter kills it so, for a system call outside the gate.
+            Self::Killed { signal } if i32::from(signal) == libc::SIGSYS => ExitCode::CONTRACT_VIOLATION,
+            Self::Killed { signal } => ExitCode::signal(signal),
         }
     }
 
@@ -66,6 +76,7 @@ impl End {
             Self::TripleFault => (5, 0, 0),
             Self::RunFailed { errno } => (6, u64::from(errno.unsigned_abs()), 0),
             Self::EntryFailed { reason } => (7, reason, 0),
+            Self::Killed { signal } => (8, u64::from(signal), 0),
         }
     }
 
@@ -79,6 +90,7 @@ impl End {
             5 => Self::TripleFault,
             6 => Self::RunFailed { errno: i32::try_from(first).ok()? },
             7 => Self::EntryFailed { reason: first },
+            8 => Self::Killed { signal: u8::try_from(first).ok()? },
             _ => return None,
         })
     }
@@ -152,10 +164,13 @@ mod tests {
             (End::BadExit { argument: u64::MAX }, 83),
             (End::RunFailed { errno: 14 }, 71),
             (End::EntryFailed { reason: 0x8000_0021 }, 71),
+            (End::Killed { signal: 31 }, 83),
+            (End::Killed { signal: 9 }, 137),
+            (End::Killed { signal: 0 }, 71),
         ] {
             assert_eq!(EndRecord::new(end).end(), Some(end));
             assert_eq!(end.exit_code(), ExitCode(code));
         }
-        assert_eq!(EndRecord { kind: 8, ..EndRecord::default() }.end(), None);
+        assert_eq!(EndRecord { kind: 9, ..EndRecord::default() }.end(), None);
     }
 }

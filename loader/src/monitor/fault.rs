@@ -1,10 +1,10 @@
 //! Evidence about how a guest ended. All of it was writable by the guest: it informs people and decides nothing.
 
-use hvcall::{Gva, Wire as _};
+use hvcall::Gva;
 
 use super::end::{EndRecord, MAX_FRAMES, OUTSIDE};
 use super::memory::GuestMemory;
-use super::vcpu::{Registers, Vcpu};
+use super::vcpu::{Exception, Registers};
 use crate::address::PAGE_BYTES;
 use crate::layout::{Plan, RegionKind, stubs};
 
@@ -58,32 +58,20 @@ pub fn add_registers(record: &mut EndRecord, places: &Places, memory: &GuestMemo
     add_frames(record, places, memory, registers);
 }
 
-/// Completes a record with what the CPU left on the fault stack for `vector`.
-pub fn add_exception(
-    record: &mut EndRecord,
-    places: &Places,
-    memory: &GuestMemory,
-    vcpu: &impl Vcpu,
-    vector: u8,
-) {
-    // Top of the stack downwards: SS, RSP, RFLAGS, CS, RIP, and for some vectors an error code (SDM Vol. 3A, figure 6-9). The
-    // stack's end is 16-byte aligned, so the CPU pushes nothing before.
-    let [error_code, rip, _cs, rflags, rsp, _ss] = <[u64; 6]>::read(&memory.fault_frame::<48>(vector == 8));
-    let mut registers = vcpu.registers();
-    registers.rip = rip;
-    registers.rflags = rflags;
-    registers.general[Registers::RSP] = rsp;
-    if stubs::has_error_code(vector) {
-        record.error_code = error_code;
+/// Completes a record with an exception.
+pub fn add_exception(record: &mut EndRecord, places: &Places, memory: &GuestMemory, exception: &Exception) {
+    let Exception { vector, error_code, fault_address, registers } = exception;
+    if stubs::has_error_code(*vector) {
+        record.error_code = *error_code;
     }
-    if vector == 14 {
-        record.fault_address = vcpu.fault_address();
-        if error_code & INSTRUCTION_FETCH != 0 && places.image_offset(rip).is_some() {
+    if *vector == 14 {
+        record.fault_address = *fault_address;
+        if error_code & INSTRUCTION_FETCH != 0 && places.image_offset(registers.rip).is_some() {
             // A jump to data of the image: nothing ran there that could have set up a frame.
-            add_caller(record, places, memory, &registers);
+            add_caller(record, places, memory, registers);
         }
     }
-    add_registers(record, places, memory, &registers);
+    add_registers(record, places, memory, registers);
 }
 
 /// Adds the return address on top of the stack, if there is one.

@@ -12,7 +12,7 @@ use hvcall::{Gva, Status, Wire};
 use crate::address::index;
 use crate::image::Permission;
 use crate::layout::{Plan, RegionKind, Slot};
-use crate::memory::{AnonymousMemory, SealedMemory};
+use crate::memory::{SealedMemory, WritableMemory};
 
 /// Most regions that calls may name.
 pub const MAX_WINDOWS: usize = 72;
@@ -45,7 +45,7 @@ pub struct GuestMemory {
     windows: heapless::Vec<Window, MAX_WINDOWS>,
     fault_stacks: [Window; 2],
     sealed: SealedMemory,
-    writable: AnonymousMemory,
+    writable: WritableMemory,
 }
 
 impl GuestMemory {
@@ -58,7 +58,8 @@ impl GuestMemory {
         clippy::expect_used,
         reason = "a plan that does not fit its own memory is a bug of the loader, met before the guest runs"
     )]
-    pub fn new(plan: &Plan, sealed: SealedMemory, writable: AnonymousMemory) -> Self {
+    pub fn new(plan: &Plan, sealed: SealedMemory, writable: impl Into<WritableMemory>) -> Self {
+        let writable = writable.into();
         assert!(sealed.bytes().len() as u64 >= plan.slot_bytes(Slot::ReadOnly));
         assert!(writable.size_bytes() as u64 >= plan.slot_bytes(Slot::Writable));
         let window = |region: &crate::layout::Region| {
@@ -111,6 +112,22 @@ impl GuestMemory {
         frame
     }
 
+    /// The `N` bytes at `address` on the fault stack, if all of them lie there: as little authority as
+    /// [`Self::fault_frame`].
+    #[must_use]
+    pub fn on_fault_stack<const N: usize>(&self, address: Gva) -> Option<[u8; N]> {
+        let stack = &self.fault_stacks[0];
+        let inside = address.0.checked_sub(stack.start)?;
+        if inside.checked_add(N as u64)? > stack.size_bytes {
+            return None;
+        }
+        // SAFETY: `inside` is below the window's size.
+        let host = unsafe { stack.host.add(index(inside)) };
+        let mut bytes = [0; N];
+        Source { host, size_bytes: N }.copy_to(&mut bytes);
+        Some(bytes)
+    }
+
     /// The sealed half, for hashing and tests.
     #[must_use]
     pub const fn sealed(&self) -> &SealedMemory {
@@ -119,7 +136,7 @@ impl GuestMemory {
 
     /// The writable half, for tests.
     #[must_use]
-    pub const fn writable(&self) -> &AnonymousMemory {
+    pub const fn writable(&self) -> &WritableMemory {
         &self.writable
     }
 

@@ -43,11 +43,18 @@ impl<V: Vcpu> Monitor<V> {
                     Flow::BadExit(argument) => return self.report(End::BadExit { argument }),
                 },
                 Ok(Trap::Gate { site, .. }) => return self.trap_elsewhere(site),
-                Ok(Trap::Interrupted) => self.dispatcher.signals.drain(),
+                Ok(Trap::Exception) => return self.exception(0),
+                Ok(Trap::Interrupted) => {
+                    self.dispatcher.signals.drain();
+                    if self.dispatcher.signals.guest_is_dead() {
+                        return self.killed();
+                    }
+                }
                 Ok(Trap::Foreign { reason, detail }) => {
                     return self.report(End::ForeignExit { reason, detail });
                 }
                 Ok(Trap::Shutdown) => return self.report(End::TripleFault),
+                Ok(Trap::Killed) => return self.killed(),
                 Err(VcpuError::Run { errno }) => return self.report(End::RunFailed { errno }),
                 Err(VcpuError::Entry { reason }) => return self.report(End::EntryFailed { reason }),
             }
@@ -56,11 +63,20 @@ impl<V: Vcpu> Monitor<V> {
 
     /// A trap from a stub is an exception's report; from anywhere else it breaks the contract.
     fn trap_elsewhere(&self, site: Gva) -> EndRecord {
-        let Some(vector) = stubs::vector_at(self.stubs, site) else {
-            return self.report(End::ForeignTrap);
-        };
-        let mut record = EndRecord::new(End::Fault { vector });
-        fault::add_exception(&mut record, &self.places, &self.dispatcher.memory, &self.vcpu, vector);
+        match stubs::vector_at(self.stubs, site) {
+            Some(vector) => self.exception(vector),
+            None => self.report(End::ForeignTrap),
+        }
+    }
+
+    fn killed(&mut self) -> EndRecord {
+        EndRecord::new(End::Killed { signal: self.dispatcher.signals.wait_for_guest() })
+    }
+
+    fn exception(&self, vector: u8) -> EndRecord {
+        let exception = self.vcpu.exception(&self.dispatcher.memory, vector);
+        let mut record = EndRecord::new(End::Fault { vector: exception.vector });
+        fault::add_exception(&mut record, &self.places, &self.dispatcher.memory, &exception);
         record
     }
 

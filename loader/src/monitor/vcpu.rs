@@ -2,6 +2,8 @@
 
 use hvcall::{Gva, RawCall};
 
+use super::memory::GuestMemory;
+
 /// General registers at a trap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Registers {
@@ -25,6 +27,19 @@ impl Registers {
     pub const RSP: usize = 7;
 }
 
+/// An exception of the guest. Evidence only: the guest could have written all of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exception {
+    /// Its vector.
+    pub vector: u8,
+    /// Error code that the CPU pushed; means something for the vectors of [`crate::layout::stubs::has_error_code`].
+    pub error_code: u64,
+    /// CR2; means something for vector 14.
+    pub fault_address: u64,
+    /// Registers when it happened.
+    pub registers: Registers,
+}
+
 /// Why the vCPU stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trap {
@@ -35,6 +50,8 @@ pub enum Trap {
         /// The registers.
         call: RawCall,
     },
+    /// The trap of a fault handler that serves every vector.
+    Exception,
     /// A signal came. Nothing happened in the guest.
     Interrupted,
     /// An exit that only a guest that breaks out of its contract can cause: other I/O, MMIO, an instruction that the kernel
@@ -47,13 +64,15 @@ pub enum Trap {
     },
     /// Triple fault.
     Shutdown,
+    /// The guest's process is dead.
+    Killed,
 }
 
 /// The host cannot run the guest any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VcpuError {
     /// The kernel refused to enter the guest.
-    #[error("KVM_RUN failed: errno {errno}")]
+    #[error("the host does not run the guest any further: errno {errno}")]
     Run {
         /// Error number.
         errno: i32,
@@ -80,6 +99,6 @@ pub trait Vcpu {
     /// Registers at the last trap.
     fn registers(&self) -> Registers;
 
-    /// Address that the last page fault was about: CR2.
-    fn fault_address(&self) -> u64;
+    /// The exception whose stub or handler has trapped. `vector` is the stub's, 0 for a handler that serves all.
+    fn exception(&self, memory: &GuestMemory, vector: u8) -> Exception;
 }

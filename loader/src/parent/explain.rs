@@ -80,8 +80,12 @@ impl Explainer {
             End::TripleFault => "triple fault: the machine shut down".to_owned(),
             End::RunFailed { errno } => {
                 let error = std::io::Error::from_raw_os_error(errno);
-                return format!("ringwall: {}: KVM_RUN failed: {error}\n", self.name);
+                return format!(
+                    "ringwall: {}: the host does not run the guest any further: {error}\n",
+                    self.name
+                );
             }
+            End::Killed { signal } => return format!("ringwall: {}: {}\n", self.name, killed(signal)),
             End::EntryFailed { reason } => {
                 return format!(
                     "ringwall: {}: the CPU refused to enter the guest ({reason:#x})\n",
@@ -147,6 +151,14 @@ fn exception(record: &EndRecord, vector: u8) -> String {
         "nothing is mapped there"
     };
     format!("{name} (vector {vector}, error code {:#x}): {access} at {address:#x}: {why}", record.error_code)
+}
+
+fn killed(signal: u8) -> String {
+    match Signal::try_from(i32::from(signal)) {
+        Ok(Signal::SIGSYS) => "contract violation: a system call from outside the hypercall gate".to_owned(),
+        Ok(signal) => format!("the guest's process was killed by {signal}"),
+        Err(_) => "the guest's process is gone".to_owned(),
+    }
 }
 
 fn add_registers(text: &mut String, record: &EndRecord) {

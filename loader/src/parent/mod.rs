@@ -15,6 +15,7 @@ use hvcall::{DiskInfo, ExitCode, NicInfo};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{ForkResult, Pid};
 
+use crate::backend::choice::Backend;
 use crate::backend::kvm::GateChoice;
 use crate::image::Image;
 use crate::net::user::Prepared;
@@ -28,6 +29,8 @@ pub struct RunConfig {
     pub image_path: PathBuf,
     /// See [`crate::machine::MachineConfig`].
     pub memory_bytes: u64,
+    /// What runs the guest.
+    pub backend: Backend,
     /// See [`crate::machine::MachineConfig`].
     pub arguments: Vec<u8>,
     /// How the guest reaches the monitor.
@@ -86,6 +89,8 @@ pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
     // Blocked from here on, in this process and in those it forks: signals are read, never delivered.
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD]);
     signals.thread_block().map_err(step("blocking signals"))?;
+    // A guest's process whose monitor ends becomes a child of this one, to be waited for here.
+    nix::sys::prctl::set_child_subreaper(true).map_err(step("subreaper"))?;
     let (report, report_writer) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK)
             .map_err(|errno| StartError { step: "pipe", source: errno.into() })?;
@@ -107,6 +112,7 @@ pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
     for helper in helpers {
         supervise::end_helper(helper);
     }
+    supervise::reap_orphans();
     Ok(explainer.explain(outcome, &report))
 }
 

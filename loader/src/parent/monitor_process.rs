@@ -1,24 +1,29 @@
 //! The monitor process: builds the machine, closes itself, runs the guest, reports.
 
 use std::io::{self, IoSlice, IsTerminal as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 
 use hvcall::{ExitCode, Wire as _};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::RunConfig;
-use crate::backend::kvm;
-use crate::machine::{Machine, MachineConfig, MachineError};
+use crate::backend::choice::Backend;
+use crate::backend::{kvm, process};
+use crate::image::Image;
+use crate::layout::Gate;
+use crate::machine::{Machine, MachineConfig, MachineError, PreparedMachine};
 use crate::monitor::console::Console;
 use crate::monitor::disk::Disk;
 use crate::monitor::end::EndRecord;
 use crate::monitor::nic::Nic;
+use crate::monitor::run::Monitor;
+use crate::monitor::vcpu::Vcpu;
 use crate::sandbox::{self, Descriptors, SandboxError};
 
 /// Why no guest ran.
 #[derive(Debug, thiserror::Error)]
-enum ProcessError {
+enum MonitorError {
     #[error(transparent)]
     Machine(#[from] MachineError),
     #[error(transparent)]
@@ -27,7 +32,7 @@ enum ProcessError {
     Host { step: &'static str, source: io::Error },
 }
 
-impl ProcessError {
+impl MonitorError {
     const fn exit_code(&self) -> ExitCode {
         match self {
             Self::Machine(error) => error.exit_code(),
@@ -36,8 +41,8 @@ impl ProcessError {
     }
 }
 
-fn host<E: Into<io::Error>>(step: &'static str) -> impl Fn(E) -> ProcessError {
-    move |source| ProcessError::Host { step, source: source.into() }
+fn host<E: Into<io::Error>>(step: &'static str) -> impl Fn(E) -> MonitorError {
+    move |source| MonitorError::Host { step, source: source.into() }
 }
 
 /// Body of the forked process.
@@ -52,40 +57,93 @@ pub(super) fn run(config: RunConfig, report: OwnedFd) -> ! {
     exit(code)
 }
 
-fn run_guest(config: RunConfig, report: &OwnedFd) -> Result<ExitCode, ProcessError> {
+fn run_guest(config: RunConfig, report: &OwnedFd) -> Result<ExitCode, MonitorError> {
     // Deadlines of `wait` to the nanosecond instead of to 50 us (prctl(2), PR_SET_TIMERSLACK).
     nix::sys::prctl::set_timerslack(1).map_err(host("timer slack"))?;
     let introduction = config.verbose.then(|| introduction(&config));
-    let mut machine = build(config)?;
-    if let Some(introduction) = introduction {
-        eprintln!("{introduction}, gate {}", machine.gate.name);
+    let introduce = |gate: &str| {
+        if let Some(introduction) = introduction {
+            eprintln!("{introduction}, gate {gate}");
+        }
+    };
+    match config.backend {
+        Backend::Kvm => {
+            let mut machine = build_kvm(config)?;
+            introduce(machine.gate.name);
+            kvm::admit_sigterm(machine.monitor.vcpu.fd()).map_err(MachineError::from)?;
+            sandbox::drop_privileges()?;
+            let vcpu = (machine.monitor.vcpu.fd().as_raw_fd(), kvm::IOCTLS);
+            let code = close_and_run(&mut machine.monitor, vcpu, report);
+            // The machine is not taken apart: most of its descriptors are closed already, and the kernel does the rest.
+            std::mem::forget(machine);
+            code
+        }
+        Backend::Process => {
+            let machine = prepare_process(config)?;
+            introduce(Gate::SYSCALL.name);
+            // Before the process is made: then it has no more than this one, and is in the same Landlock domain, or the signal that ends
+            // it with this process would not reach it.
+            sandbox::drop_privileges()?;
+            let mut machine = machine.start()?;
+            let vcpu = (machine.monitor.vcpu.raw_fd(), process::IOCTLS);
+            let code = close_and_run(&mut machine.monitor, vcpu, report);
+            std::mem::forget(machine);
+            code
+        }
     }
-    kvm::admit_sigterm(machine.monitor.vcpu.fd()).map_err(MachineError::from)?;
-    sandbox::close(&descriptors(&machine, report))?;
-    let record = machine.monitor.run();
+}
+
+fn close_and_run(
+    monitor: &mut Monitor<impl Vcpu>,
+    (vcpu, vcpu_ioctls): (RawFd, [u64; 2]),
+    report: &OwnedFd,
+) -> Result<ExitCode, MonitorError> {
+    let dispatcher = &monitor.dispatcher;
+    sandbox::close(&Descriptors {
+        vcpu,
+        vcpu_ioctls,
+        signals: dispatcher.signals.raw_fd(),
+        report: report.as_raw_fd(),
+        console: dispatcher.console.raw_fd(),
+        nics: dispatcher.nics.iter().map(Nic::raw_fd).collect(),
+        disks: dispatcher.disks.iter().map(Disk::raw_fd).collect(),
+    })?;
+    let record = monitor.run();
     let mut bytes = [0; EndRecord::SIZE_BYTES];
     record.write(&mut bytes);
     // The parent holds the other end for as long as it lives; without a parent nobody needs the record.
     let _ = rustix::io::writev(report.as_fd(), &[IoSlice::new(&bytes)]);
-    let code = record.end().map_or(ExitCode::MONITOR_BUG, |end| end.exit_code());
-    // The machine is not taken apart: most of its descriptors are closed already, and the kernel does the rest.
-    std::mem::forget(machine);
-    Ok(code)
+    Ok(record.end().map_or(ExitCode::MONITOR_BUG, |end| end.exit_code()))
 }
 
 /// What `--verbose` says about the machine, but for what only the machine knows.
 fn introduction(config: &RunConfig) -> String {
     let manifest = &config.image.manifest;
     let (name, version, kib) = (manifest.name(), manifest.version(), config.memory_bytes / 1024);
-    format!("ringwall: {name} {version}: {kib} KiB of memory, backend kvm")
+    format!("ringwall: {name} {version}: {kib} KiB of memory, backend {}", config.backend)
 }
 
-fn build(config: RunConfig) -> Result<Machine, ProcessError> {
+fn build_kvm(config: RunConfig) -> Result<Machine, MonitorError> {
     let kvm = kvm::open().map_err(MachineError::from)?;
+    let (image, config) = machine_config(config, &[Signal::SIGTERM])?;
+    Ok(Machine::new(&kvm, &image, config)?)
+}
+
+#[expect(unsafe_code, reason = "sigaction")]
+fn prepare_process(config: RunConfig) -> Result<PreparedMachine, MonitorError> {
+    // SIGCHLD is for the guest's end alone: a stop before would be merged with it.
+    let ends = SigAction::new(SigHandler::SigDfl, SaFlags::SA_NOCLDSTOP, SigSet::empty());
+    // SAFETY: the default action, for a signal that is blocked.
+    unsafe { sigaction(Signal::SIGCHLD, &ends) }.map_err(host("signals"))?;
+    let (image, config) = machine_config(config, &[Signal::SIGTERM, Signal::SIGCHLD])?;
+    Ok(PreparedMachine::new(&image, config)?)
+}
+
+fn machine_config(config: RunConfig, signals: &[Signal]) -> Result<(Image, MachineConfig), MonitorError> {
     let stdout = io::stdout();
     let console = stdout.as_fd().try_clone_to_owned().map_err(host("console"))?;
     let signals = SignalFd::with_flags(
-        &SigSet::from_iter([Signal::SIGTERM]),
+        &signals.iter().copied().collect::<SigSet>(),
         SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC,
     )
     .map_err(host("signals"))?;
@@ -99,19 +157,7 @@ fn build(config: RunConfig) -> Result<Machine, ProcessError> {
         signals,
         gate: config.gate,
     };
-    Ok(Machine::new(&kvm, &config.image, machine_config)?)
-}
-
-fn descriptors(machine: &Machine, report: &OwnedFd) -> Descriptors {
-    let dispatcher = &machine.monitor.dispatcher;
-    Descriptors {
-        vcpu: machine.monitor.vcpu.fd().as_raw_fd(),
-        signals: dispatcher.signals.raw_fd(),
-        report: report.as_raw_fd(),
-        console: dispatcher.console.raw_fd(),
-        nics: dispatcher.nics.iter().map(Nic::raw_fd).collect(),
-        disks: dispatcher.disks.iter().map(Disk::raw_fd).collect(),
-    }
+    Ok((config.image, machine_config))
 }
 
 /// Ends the process without running anything more: no destructor, no `atexit`, nothing outside the filter.

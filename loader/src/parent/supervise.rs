@@ -76,6 +76,11 @@ pub(super) fn end_helper(helper: Pid) {
     let _ = waitpid(helper, None);
 }
 
+/// Waits for processes of a monitor that is gone. The kernel kills them when it ends, so this is soon over.
+pub(super) fn reap_orphans() {
+    while waitpid(None, None).is_ok() {}
+}
+
 fn reap(monitor: Pid) -> Result<Option<Outcome>, Errno> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum: stops and continues are no end")]
     Ok(match waitpid(monitor, Some(WaitPidFlag::WNOHANG))? {

@@ -10,10 +10,6 @@ use seccompiler::{
 
 use super::{Descriptors, SandboxError};
 
-/// `KVM_RUN` = `_IO(KVMIO, 0x80)` (include/uapi/linux/kvm.h).
-const KVM_RUN: u64 = 0xae80;
-/// `KVM_GET_SREGS` = `_IOR(KVMIO, 0x83, struct kvm_sregs)`: for CR2 in a fault report.
-const KVM_GET_SREGS: u64 = 0x8138_ae83;
 const STDERR: RawFd = 2;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -47,7 +43,7 @@ pub(super) fn install(keep: &Descriptors) -> Result<(), SandboxError> {
 
 fn program(keep: &Descriptors) -> Result<BpfProgram, BackendError> {
     let mut rules = Rules::new();
-    for request in [KVM_RUN, KVM_GET_SREGS] {
+    for request in keep.vcpu_ioctls {
         let pinned = vec![descriptor(keep.vcpu)?, equal(1, SeccompCmpArgLen::Qword, request)?];
         rules.entry(libc::SYS_ioctl).or_default().push(SeccompRule::new(pinned)?);
     }

@@ -10,8 +10,10 @@ pub use filter::allowed_calls;
 /// The descriptors that a running monitor keeps.
 #[derive(Clone, Debug, Default)]
 pub struct Descriptors {
-    /// The vCPU.
+    /// The vCPU, or the listener of the guest's process.
     pub vcpu: RawFd,
+    /// The ioctls that it takes.
+    pub vcpu_ioctls: [u64; 2],
     /// Shut-down requests.
     pub signals: RawFd,
     /// Where the end record goes.
@@ -43,12 +45,20 @@ pub enum SandboxError {
     Install(#[from] seccompiler::Error),
 }
 
-/// Closes the calling process for good. It must be single-threaded and have opened everything it needs.
+/// Gives up capabilities, privileges to come, files, network, dumps and signals to others. It must be single-threaded and have
+/// opened everything it needs. A process that it makes afterwards has as little.
+///
+/// # Errors
+/// [`SandboxError`] naming the step that failed. The process must not run a guest then.
+pub fn drop_privileges() -> Result<(), SandboxError> {
+    privileges::drop_all()
+}
+
+/// Closes the calling process for good, after [`drop_privileges`].
 ///
 /// # Errors
 /// [`SandboxError`] naming the step that failed. The process must not run a guest then.
 pub fn close(keep: &Descriptors) -> Result<(), SandboxError> {
     privileges::close_others(keep)?;
-    privileges::drop_all()?;
     filter::install(keep)
 }

@@ -10,6 +10,7 @@ mod hypercalls;
 mod instructions;
 mod invariants;
 mod network;
+mod process;
 mod sandbox;
 mod tap;
 mod web;

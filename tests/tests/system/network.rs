@@ -122,11 +122,11 @@ fn port_in_use_is_refused_in_one_line(backend: Backend) {
 fn helper_and_monitor_end_with_the_parent(backend: Backend) {
     let (running, tcp, _) = start(backend);
     let _open = connect(tcp);
-    let (group, children) = (running.pid(), running.children());
+    let (group, children, guest) = (running.pid(), running.children(), running.guest());
     assert_eq!(children.len(), 2);
     running.signal(Signal::KILL);
     let _ = running.wait();
-    children.into_iter().for_each(wait_for_end);
+    children.into_iter().chain(guest).for_each(wait_for_end);
     assert_eq!(processes_in_group(group), []);
 }
 

@@ -60,12 +60,12 @@ fn monitor_holds_no_descriptor_that_it_does_not_use(backend: Backend) {
     let (running, monitor) = start(backend);
     if let Some(held) = descriptors(monitor) {
         let count = |prefix: &str| held.iter().filter(|target| target.starts_with(prefix)).count();
+        let vcpu = match backend {
+            Backend::Kvm => "anon_inode:kvm-vcpu",
+            Backend::Process => "anon_inode:seccomp notify",
+        };
         // Console, standard error and the report; the vCPU; signals.
-        assert_eq!(
-            (count("pipe:"), count("anon_inode:kvm-vcpu"), count("anon_inode:[signalfd]")),
-            (3, 1, 1),
-            "{held:?}"
-        );
+        assert_eq!((count("pipe:"), count(vcpu), count("anon_inode:[signalfd]")), (3, 1, 1), "{held:?}");
         assert_eq!(held.len(), 5, "{held:?}");
     } else {
         tests::skip("this user may not look into a process that cannot be dumped");

@@ -17,6 +17,9 @@ static_assertions::const_assert_eq!(size_of::<kvm_device_attr>(), 0x18);
 /// `KVM_XEN_HVM_CONFIG` = `_IOW(KVMIO, 0x7a, struct kvm_xen_hvm_config)` (same file).
 const KVM_XEN_HVM_CONFIG: libc::c_ulong = 0x4038_ae7a;
 static_assertions::const_assert_eq!(size_of::<kvm_xen_hvm_config>(), 0x38);
+/// The ioctls of a running vCPU: `KVM_RUN` = `_IO(KVMIO, 0x80)`, and `KVM_GET_SREGS` = `_IOR(KVMIO, 0x83, struct kvm_sregs)` for CR2 in
+/// a fault report (same file).
+pub const IOCTLS: [u64; 2] = [0xae80, 0x8138_ae83];
 /// Bytes of the kernel's `sigset_t`.
 const KERNEL_SIGSET_BYTES: u32 = 8;
 

@@ -17,7 +17,7 @@ use kvm_ioctls::{Cap, Kvm, VmFd};
 
 pub use error::KvmError;
 pub use gate::GateChoice;
-pub use ioctls::admit_sigterm;
+pub use ioctls::{IOCTLS, admit_sigterm};
 pub use vcpu::KvmVcpu;
 
 use crate::layout::Slot;

@@ -1,7 +1,7 @@
 //! The vCPU: enter, decode the exit, set the result.
 #![expect(unsafe_code, reason = "the exit's description is a C union")]
 
-use hvcall::{Gva, RawCall};
+use hvcall::{Gva, RawCall, Wire as _};
 use kvm_bindings::{
     KVM_EXIT_IO, KVM_EXIT_MMIO, KVM_EXIT_XEN, KVM_EXIT_XEN_HCALL, kvm_regs, kvm_sregs, kvm_xcr, kvm_xcrs,
 };
@@ -11,7 +11,8 @@ use super::error::KvmError;
 use super::{cpuid, ioctls, state};
 use crate::address::Gpa;
 use crate::layout::{Gate, Plan};
-use crate::monitor::vcpu::{Registers, Trap, Vcpu, VcpuError};
+use crate::monitor::memory::GuestMemory;
+use crate::monitor::vcpu::{Exception, Registers, Trap, Vcpu, VcpuError};
 
 /// A vCPU of a KVM machine.
 #[derive(Debug)]
@@ -157,8 +158,16 @@ impl Vcpu for KvmVcpu {
         }
     }
 
-    fn fault_address(&self) -> u64 {
-        self.fd.get_sregs().map_or(0, |special| special.cr2)
+    fn exception(&self, memory: &GuestMemory, vector: u8) -> Exception {
+        // Top of the stack downwards: SS, RSP, RFLAGS, CS, RIP, and for some vectors an error code (SDM Vol. 3A, figure 6-9). The
+        // stack's end is 16-byte aligned, so the CPU pushes nothing before.
+        let [error_code, rip, _cs, rflags, rsp, _ss] =
+            <[u64; 6]>::read(&memory.fault_frame::<48>(vector == 8));
+        let mut registers = Registers { rip, rflags, ..self.registers() };
+        registers.general[Registers::RSP] = rsp;
+        let fault_address =
+            if vector == 14 { self.fd.get_sregs().map_or(0, |special| special.cr2) } else { 0 };
+        Exception { vector, error_code, fault_address, registers }
     }
 }
 

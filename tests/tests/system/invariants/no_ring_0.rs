@@ -4,9 +4,11 @@ use hvcall::Wire;
 use kvm_bindings::{Msrs, kvm_msr_entry, kvm_sregs};
 use loader::layout::Slot;
 use loader::monitor::end::End;
-use tests::{App, Backend, TestMachine, on_each_backend};
+use tests::{App, Backend, TestMachine, on_backend};
 
-on_each_backend!(
+on_backend!(
+    kvm,
+    Kvm,
     segments_in_use_are_ring_3,
     gdt_has_no_other_code_segment_than_ring_3,
     no_instruction_leads_to_ring_0,

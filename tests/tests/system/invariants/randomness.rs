@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use loader::layout::RegionKind;
-use tests::{App, Backend, TestMachine, on_each_backend};
+use tests::{App, Backend, TestMachine, on_backend};
 
-on_each_backend!(bases_never_repeat_and_move_independently);
+on_backend!(kvm, Kvm, bases_never_repeat_and_move_independently);
 
 /// Machines looked at. That a fair bit has the same value in all of them has a chance of 2^-63.
 const MACHINES: usize = 64;

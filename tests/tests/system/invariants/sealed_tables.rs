@@ -1,9 +1,11 @@
 //! I2: page tables, GDT, IDT and TSS are finished before the first entry, and out of the guest's reach.
 
 use loader::layout::Slot;
-use tests::{App, Backend, PageTables, TestMachine, on_each_backend};
+use tests::{App, Backend, PageTables, TestMachine, on_backend};
 
-on_each_backend!(
+on_backend!(
+    kvm,
+    Kvm,
     tables_and_read_only_memory_are_the_same_at_the_end,
     no_user_mapping_reaches_a_table_or_a_descriptor,
     accessed_and_dirty_bits_are_set_from_the_start,

@@ -11,8 +11,9 @@ use loader::backend::kvm::{self, GateChoice};
 use loader::image::Image;
 use loader::machine::{Machine, MachineConfig};
 use loader::monitor::console::Console;
+use loader::monitor::memory::GuestMemory;
 use loader::monitor::run::Monitor;
-use loader::monitor::vcpu::{Registers, Trap, Vcpu, VcpuError};
+use loader::monitor::vcpu::{Exception, Registers, Trap, Vcpu, VcpuError};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::AsFd as _;
@@ -134,7 +135,7 @@ impl<V: Vcpu> Vcpu for TimedVcpu<V> {
         self.inner.registers()
     }
 
-    fn fault_address(&self) -> u64 {
-        self.inner.fault_address()
+    fn exception(&self, memory: &GuestMemory, vector: u8) -> Exception {
+        self.inner.exception(memory, vector)
     }
 }

@@ -1,0 +1,271 @@
+//! Making the guest's process, up to the moment before its first instruction.
+#![expect(unsafe_code, reason = "maps pages at chosen addresses, and forks into them")]
+
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use rustix::mm::{MapFlags, ProtFlags};
+use rustix::thread::futex;
+
+use super::init::{self, INIT_BYTES, Init, NO_LISTENER};
+use super::{ProcessError, ProcessVcpu, rseq};
+use crate::address::{PAGE_BYTES, index, page_ceil};
+use crate::layout::{Gate, Plan};
+use crate::memory::{SealedMemory, SharedMemory, WritableMemory};
+
+/// How often a wait for the new process looks whether it is dead. It normally takes a tenth of a millisecond.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// Size of a fault stack that holds any signal frame of this host, with room for the monitor's own use of it before the first.
+#[must_use]
+pub fn fault_stack_bytes() -> u64 {
+    /// `AT_MINSIGSTKSZ` (include/uapi/linux/auxvec.h).
+    const MINSIGSTKSZ: libc::c_ulong = 51;
+    // SAFETY: looks a number up; 0 if the kernel does not give it.
+    let minimum = unsafe { libc::getauxval(MINSIGSTKSZ) };
+    page_ceil(minimum.max(2048)).unwrap_or(PAGE_BYTES) + PAGE_BYTES
+}
+
+fn step(step: &'static str) -> impl Fn(io::Error) -> ProcessError {
+    move |source| ProcessError::Step { step, source }
+}
+
+/// Addresses of this process that are kept free for the init pages.
+#[derive(Debug)]
+pub struct Reservation {
+    base: u64,
+}
+
+impl Reservation {
+    /// Reserves what a plan needs, or `None` if something is mapped there already: then it takes another plan.
+    ///
+    /// # Errors
+    /// [`ProcessError::Step`] if the host refuses.
+    pub fn new(plan: &Plan) -> Result<Option<Self>, ProcessError> {
+        let base = init::base(plan);
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED_NOREPLACE;
+        let address = std::ptr::without_provenance_mut(index(base));
+        // SAFETY: a mapping that replaces no other.
+        let mapped =
+            unsafe { rustix::mm::mmap_anonymous(address, index(INIT_BYTES), ProtFlags::empty(), flags) };
+        match mapped {
+            Ok(_) => Ok(Some(Self { base })),
+            Err(rustix::io::Errno::EXIST) => Ok(None),
+            Err(errno) => Err(step("reserving addresses")(errno.into())),
+        }
+    }
+
+    /// Puts the init pages there.
+    fn fill(&self, content: &[u8]) -> Result<(), ProcessError> {
+        let pages = SealedMemory::new(index(INIT_BYTES), [(0, content)])
+            .map_err(step("memory for its first code"))?;
+        let address = std::ptr::without_provenance_mut(index(self.base));
+        let (access, flags) = (ProtFlags::READ | ProtFlags::EXEC, MapFlags::SHARED | MapFlags::FIXED);
+        // SAFETY: replaces this reservation, which holds nothing.
+        let mapped = unsafe { rustix::mm::mmap(address, index(INIT_BYTES), access, flags, pages.file(), 0) };
+        mapped.map(drop).map_err(|errno| step("mapping its first code")(errno.into()))
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let address = std::ptr::without_provenance_mut(index(self.base));
+        // SAFETY: unmaps what this value has mapped; no pointer into it was ever given out.
+        let unmapped = unsafe { rustix::mm::munmap(address, index(INIT_BYTES)) };
+        debug_assert!(unmapped.is_ok());
+    }
+}
+
+/// Everything that the process needs, before there is one.
+#[derive(Debug)]
+pub struct Launch {
+    reservation: Reservation,
+    init: Init,
+    sites: [u64; 2],
+    gate: Gate,
+}
+
+impl Launch {
+    /// Prepares a process for a plan over its memory, and writes there what it will find.
+    ///
+    /// # Errors
+    /// [`ProcessError`] if the host refuses.
+    pub fn new(
+        plan: &Plan,
+        gate: Gate,
+        reservation: Reservation,
+        sealed: &SealedMemory,
+        writable: &mut SharedMemory,
+    ) -> Result<Self, ProcessError> {
+        // Bit 27: the kernel has enabled XSAVE (SDM Vol. 2A, CPUID.1:ECX).
+        if std::arch::x86_64::__cpuid(1).ecx & 1 << 27 == 0 {
+            return Err(ProcessError::Xsave);
+        }
+        let init = Init::new(plan, &gate, sealed, writable);
+        reservation.fill(&init.content)?;
+        for (offset, bytes) in init.prepared.iter().chain([&init.stack]) {
+            writable.fill(index(*offset), bytes);
+        }
+        Ok(Self { reservation, init, sites: init::sites(plan, &gate), gate })
+    }
+
+    /// Makes the process and waits until it asks for its last step. `memory` is what [`Launch::new`] was given, and its
+    /// descriptors are still open.
+    ///
+    /// # Errors
+    /// [`ProcessError`] if the host refuses, or the process ends instead.
+    pub fn start(self, memory: &WritableMemory) -> Result<ProcessVcpu, ProcessError> {
+        rseq::unregister()?;
+        let pid = fork_into(self.reservation.base).map_err(step("fork"))?;
+        let child = Child(Some(pid));
+        let listener = self.listener(pid, memory)?;
+        let flags: libc::c_ulong = 1;
+        // SAFETY: `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP` (include/uapi/linux/seccomp.h) as a value. Kernels before 6.6 refuse it, and
+        // are slower.
+        let _ = unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags) };
+        while !super::vcpu::is_readable(listener.as_fd(), PATIENCE) {
+            self.check(pid)?;
+        }
+        let mut vcpu = ProcessVcpu::new(listener, child, self.gate, self.sites);
+        if !vcpu.admit(self.reservation.base, INIT_BYTES) {
+            return Err(ProcessError::Lost);
+        }
+        for (offset, bytes) in &self.init.prepared {
+            clear(memory, *offset, bytes.len());
+        }
+        Ok(vcpu)
+    }
+
+    /// Waits for the number of the listener, which the process puts into shared memory. It shares our descriptors until then.
+    fn listener(&self, pid: Pid, memory: &WritableMemory) -> Result<OwnedFd, ProcessError> {
+        let offset = index(self.init.listener_offset);
+        assert!(offset + size_of::<AtomicU32>() <= memory.size_bytes() && offset.is_multiple_of(4));
+        // SAFETY: within the memory by the assertion.
+        let word = unsafe { memory.base().add(offset) }.cast::<AtomicU32>();
+        // SAFETY: aligned, as the memory begins with a page; it lives for this function, and both processes treat it as atomic.
+        let word = unsafe { word.as_ref() };
+        loop {
+            let number = word.load(Ordering::Acquire);
+            if number != NO_LISTENER {
+                let number = number.cast_signed();
+                if number < 0 {
+                    let _ = waitpid(pid, None);
+                    return Err(ProcessError::filter(-number));
+                }
+                // SAFETY: the kernel has just made it in the table that both processes share, and nobody else knows of it.
+                return Ok(unsafe { OwnedFd::from_raw_fd(number) });
+            }
+            let patience = rustix::event::Timespec::try_from(PATIENCE).ok();
+            if futex::wait(word, futex::Flags::empty(), NO_LISTENER, patience.as_ref())
+                == Err(rustix::io::Errno::TIMEDOUT)
+            {
+                self.check(pid)?;
+            }
+        }
+    }
+
+    /// Whether the process still lives.
+    fn check(&self, pid: Pid) -> Result<(), ProcessError> {
+        match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => Ok(()),
+            Ok(WaitStatus::Exited(_, position)) => {
+                let step = usize::try_from(position).ok().and_then(|position| self.init.steps.get(position));
+                Err(ProcessError::Init { step: step.map_or("something", |&call| name(call)) })
+            }
+            _ => Err(ProcessError::Lost),
+        }
+    }
+}
+
+/// A child process, which does not outlive this value.
+#[derive(Debug)]
+pub(super) struct Child(Option<Pid>);
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0.take() {
+            // It may have ended, and been waited for, already.
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+            let _ = waitpid(pid, None);
+        }
+    }
+}
+
+fn clear(memory: &WritableMemory, offset: u64, count: usize) {
+    assert!(index(offset) + count <= memory.size_bytes());
+    // SAFETY: within the memory by the assertion.
+    let target = unsafe { memory.base().add(index(offset)) };
+    // SAFETY: that many bytes are there by the assertion; the guest is stopped and no reference into its memory exists.
+    unsafe { target.as_ptr().write_bytes(0, count) };
+}
+
+/// Makes a process that shares our descriptors and jumps to `init` at once. It dies with us, even if we are dead already.
+fn fork_into(init: u64) -> io::Result<Pid> {
+    let flags = i64::from(libc::CLONE_FILES | libc::SIGCHLD);
+    let parent = nix::unistd::getpid().as_raw();
+    let result: i64;
+    // SAFETY: a fork, in which the child runs nothing but the lines below and then the init pages, which need no stack and no state
+    // of this program. In this process nothing changes but the registers named.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 3f",
+            "mov eax, {prctl}",
+            "mov edi, {pdeathsig}",
+            "mov esi, {kill}",
+            "syscall",
+            "mov eax, {getppid}",
+            "syscall",
+            "cmp eax, {parent:e}",
+            "jne 2f",
+            "jmp {init}",
+            "2:",
+            "mov eax, {exit_group}",
+            "mov edi, 255",
+            "syscall",
+            "3:",
+            prctl = const libc::SYS_prctl,
+            pdeathsig = const libc::PR_SET_PDEATHSIG,
+            kill = const libc::SIGKILL,
+            getppid = const libc::SYS_getppid,
+            exit_group = const libc::SYS_exit_group,
+            parent = in(reg) parent,
+            init = in(reg) init,
+            inlateout("rax") libc::SYS_clone => result,
+            in("rdi") flags,
+            in("rsi") 0,
+            in("rdx") 0,
+            in("r10") 0,
+            in("r8") 0,
+            // Not `lateout`: the system call must not take the registers of `parent` and `init` away.
+            out("rcx") _,
+            out("r11") _,
+        );
+    }
+    match i32::try_from(result) {
+        Ok(pid @ 1..) => Ok(Pid::from_raw(pid)),
+        _ => Err(io::Error::from_raw_os_error(i32::try_from(-result).unwrap_or(0))),
+    }
+}
+
+/// Name of a system call of the table.
+const fn name(call: i64) -> &'static str {
+    match call {
+        libc::SYS_prctl => "prctl",
+        libc::SYS_munmap => "munmap",
+        libc::SYS_mmap => "mmap",
+        libc::SYS_sigaltstack => "sigaltstack",
+        libc::SYS_rt_sigaction => "rt_sigaction",
+        libc::SYS_rt_sigprocmask => "rt_sigprocmask",
+        libc::SYS_arch_prctl => "arch_prctl",
+        libc::SYS_seccomp => "seccomp",
+        libc::SYS_futex => "futex",
+        libc::SYS_close_range => "close_range",
+        _ => "something",
+    }
+}
