@@ -48,13 +48,18 @@ impl Gate {
     pub const PORT: Self =
         Self { name: "port", trap: &[0xe6, GATE_PORT], rip_offset: 2, port: Some(GATE_PORT), process: false };
 
-    /// `cmp eax, 256; jb 1f; mov eax, 256; 1: syscall`: a sandboxed process, whose filter turns this one into a notification to the
-    /// monitor. Large numbers, which the contract does not have, become one of them, because Linux keeps two for itself: 335
-    /// (`uretprobe`) and 336 (`uprobe`) reach no filter.
+    /// `syscall`: a sandboxed process, whose filter turns this one into a notification to the monitor.
+    ///
+    /// Before it, two numbers that the contract does not have become a third, because Linux keeps them for itself: 335 (`uretprobe`)
+    /// and 336 (`uprobe`) reach no filter. All of it changes RCX and no flag:
+    /// `lea ecx, [rax - 335]; jecxz 1f; lea ecx, [rcx - 1]; jecxz 1f; jmp 2f; 1: mov eax, 256; 2: syscall`.
     pub const SYSCALL: Self = Self {
         name: "syscall",
-        trap: &[0x3d, 0, 1, 0, 0, 0x72, 5, 0xb8, 0, 1, 0, 0, SYSCALL[0], SYSCALL[1]],
-        rip_offset: 14,
+        trap: &[
+            0x8d, 0x88, 0xb1, 0xfe, 0xff, 0xff, 0x67, 0xe3, 8, 0x8d, 0x49, 0xff, 0x67, 0xe3, 2, 0xeb, 5, 0xb8, 0, 1, 0,
+            0, SYSCALL[0], SYSCALL[1],
+        ],
+        rip_offset: 24,
         port: None,
         process: true,
     };

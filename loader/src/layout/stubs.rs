@@ -13,11 +13,12 @@ pub const VECTORS: u8 = 32;
 /// Bytes from one stub to the next.
 const STUB_BYTES: u64 = 16;
 
-/// The stub page.
+/// The stub page; without stubs for a process, whose handlers are in its gate page.
 #[must_use]
 pub fn page(gate: &Gate) -> Vec<u8> {
     let mut page = vec![0xcc; crate::address::index(PAGE_BYTES)];
-    for stub in page.chunks_exact_mut(crate::address::index(STUB_BYTES)).take(usize::from(VECTORS)) {
+    let vectors = if gate.process { 0 } else { VECTORS };
+    for stub in page.chunks_exact_mut(crate::address::index(STUB_BYTES)).take(usize::from(vectors)) {
         stub[..gate.trap.len()].copy_from_slice(gate.trap);
     }
     page
