@@ -10,6 +10,9 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
+/// How long the parent waits before it makes itself small.
+const SETTLING: Duration = Duration::from_millis(20);
+
 /// How long a monitor may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -38,12 +41,23 @@ pub(super) fn supervise(monitor: Pid, signals: &SigSet, limits: Limits) -> Resul
     let time_limit = limits.time_limit.and_then(|limit| Instant::now().checked_add(limit));
     let mut asked: Option<(Signal, Instant)> = None;
     let mut killed = None;
+    let mut settled = false;
     loop {
         if let Some(outcome) = reap(monitor)? {
             return Ok(killed.unwrap_or(outcome));
         }
         let next = [time_limit, asked.map(|(_, deadline)| deadline)].into_iter().flatten().min();
-        sleep_until(&signal_fd, if killed.is_some() { None } else { next })?;
+        if settled {
+            sleep_until(&signal_fd, if killed.is_some() { None } else { next })?;
+        } else {
+            // Most short runs have ended by then.
+            let soon = Instant::now() + SETTLING;
+            sleep_until(&signal_fd, Some(next.map_or(soon, |next| next.min(soon))))?;
+            if Instant::now() >= soon {
+                give_code_back();
+                settled = true;
+            }
+        }
         while let Some(info) = signal_fd.read_signal()? {
             let signal = i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
             match (signal, asked) {
@@ -67,6 +81,24 @@ pub(super) fn supervise(monitor: Pid, signals: &SigSet, limits: Limits) -> Resul
             killed = Some(outcome);
         }
     }
+}
+
+/// Lets go of this program's code and constants, most of which will not be needed again. What is, comes back from the file.
+#[expect(unsafe_code, reason = "madvise on this program's own code")]
+fn give_code_back() {
+    // Set by the linker: the first byte of the program, and the first behind its code.
+    unsafe extern "C" {
+        static __executable_start: u8;
+        static etext: u8;
+    }
+    const PAGE_BYTES: usize = 4096;
+    let start = (&raw const __executable_start).addr();
+    let end = (&raw const etext).addr() & !(PAGE_BYTES - 1);
+    let pages = std::ptr::with_exposed_provenance_mut(start);
+    // SAFETY: up to `etext` there are only pages of the file that are never written, relocated ones lie behind; dropping them
+    // changes no content. If the host refuses, they stay.
+    let _ =
+        unsafe { rustix::mm::madvise(pages, end.saturating_sub(start), rustix::mm::Advice::LinuxDontNeed) };
 }
 
 /// Ends a network helper, whose guest is gone.

@@ -6,14 +6,18 @@ use std::time::Instant;
 use bench::result::Comparison;
 use bench::statistics::median;
 
-use crate::{Failure, beside, image};
+use crate::{Backend, Failure, beside, image};
 
 /// Runs `ringwall run hello` and the bare program in turn.
-pub(crate) fn measure(rounds: usize) -> Result<Comparison, Failure> {
+pub(crate) fn measure(backend: Backend, rounds: usize) -> Result<Comparison, Failure> {
     let hello = image("hello")?;
     let mut ringwall = Command::new(beside("ringwall")?);
-    ringwall.arg("run").arg(hello).stdout(Stdio::null());
-    let mut bare = Command::new(beside("bare")?);
+    ringwall.args(["run", "--backend", backend.name()]).arg(hello).stdout(Stdio::null());
+    let (name, floor) = match backend {
+        Backend::Kvm => ("hello from exec to exit / bare machine", "bare"),
+        Backend::Process => ("hello from exec to exit / empty program", "empty"),
+    };
+    let mut bare = Command::new(beside(floor)?);
     let (mut ours, mut reference, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     // One round to warm the page cache.
     for round in 0..=rounds {
@@ -25,7 +29,7 @@ pub(crate) fn measure(rounds: usize) -> Result<Comparison, Failure> {
         }
     }
     Ok(Comparison {
-        name: "hello from exec to exit / bare machine",
+        name,
         unit: "us",
         ours: median(&mut ours),
         reference: median(&mut reference),

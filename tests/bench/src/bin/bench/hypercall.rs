@@ -5,11 +5,13 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use bench::bare::BareMachine;
+use bench::notify::Caller;
 use bench::result::Comparison;
 use bench::statistics::median;
 use loader::backend::kvm::{self, GateChoice};
 use loader::image::Image;
-use loader::machine::{Machine, MachineConfig};
+use loader::layout::Plan;
+use loader::machine::{Machine, MachineConfig, PreparedMachine};
 use loader::monitor::console::Console;
 use loader::monitor::memory::GuestMemory;
 use loader::monitor::run::Monitor;
@@ -18,7 +20,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::AsFd as _;
 
-use crate::{Failure, image};
+use crate::{Backend, Failure, image};
 
 /// Calls in a round.
 const CALLS: u64 = 500;
@@ -27,17 +29,54 @@ const CALLS: u64 = 500;
 const LIMIT_NS: f64 = 500.0;
 
 /// Runs a guest that does nothing but `clock` calls, and the bare loop, in turn.
-pub(crate) fn measure(rounds: usize) -> Result<Vec<Comparison>, Failure> {
-    let kvm = kvm::open()?;
+pub(crate) fn measure(backend: Backend, rounds: usize) -> Result<Vec<Comparison>, Failure> {
     let image = Image::open(&image("bench")?)?;
-    let mut bare = BareMachine::new(&kvm)?;
-    bare.turn()?;
+    match backend {
+        Backend::Kvm => {
+            let kvm = kvm::open()?;
+            let mut bare = BareMachine::new(&kvm)?;
+            compare(
+                "one hypercall / bare exit loop",
+                rounds,
+                || bare.turn(),
+                || {
+                    let Machine { plan, monitor, slots: _, tables, .. } =
+                        Machine::new(&kvm, &image, config(&image)?)?;
+                    let times = run(&plan, monitor)?;
+                    drop(tables);
+                    Ok(times)
+                },
+            )
+        }
+        Backend::Process => {
+            let mut bare = Caller::new()?;
+            compare(
+                "one hypercall / bare notification loop",
+                rounds,
+                || bare.turn(),
+                || {
+                    let machine = PreparedMachine::new(&image, config(&image)?)?.start()?;
+                    run(&machine.plan, machine.monitor)
+                },
+            )
+        }
+    }
+}
+
+/// Runs both in turn.
+fn compare<E: std::error::Error + 'static>(
+    name: &'static str,
+    rounds: usize,
+    mut bare: impl FnMut() -> Result<(), E>,
+    mut calls: impl FnMut() -> Result<(f64, f64), Failure>,
+) -> Result<Vec<Comparison>, Failure> {
+    bare()?;
     let (mut ours, mut reference, mut ratios, mut own) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
-        let (call_ns, own_ns) = calls(&kvm, &image)?;
+        let (call_ns, own_ns) = calls()?;
         let start = Instant::now();
         for _ in 0..CALLS {
-            bare.turn()?;
+            bare()?;
         }
         let bare_ns = start.elapsed().as_secs_f64() * 1e9 / CALLS as f64;
         ours.push(call_ns / 1e3);
@@ -48,7 +87,7 @@ pub(crate) fn measure(rounds: usize) -> Result<Vec<Comparison>, Failure> {
     let own_ns = median(&mut own);
     Ok(vec![
         Comparison {
-            name: "one hypercall / bare exit loop",
+            name,
             unit: "us",
             ours: median(&mut ours),
             reference: median(&mut reference),
@@ -65,13 +104,11 @@ pub(crate) fn measure(rounds: usize) -> Result<Vec<Comparison>, Failure> {
 }
 
 /// Boots the guest and gives nanoseconds per call, and nanoseconds between an exit and the next entry.
-fn calls(kvm: &kvm_ioctls::Kvm, image: &Image) -> Result<(f64, f64), Failure> {
-    let Machine { plan, monitor, slots: _, tables, .. } = machine(kvm, image)?;
+fn run<V: Vcpu>(plan: &Plan, monitor: Monitor<V>) -> Result<(f64, f64), Failure> {
     let times = Rc::new(Times::default());
     let vcpu = TimedVcpu { inner: monitor.vcpu, times: Rc::clone(&times) };
-    let mut monitor = Monitor::new(&plan, vcpu, monitor.dispatcher);
+    let mut monitor = Monitor::new(plan, vcpu, monitor.dispatcher);
     let record = monitor.run();
-    drop(tables);
     if record.end().map(|end| end.exit_code()) != Some(hvcall::ExitCode(0)) {
         return Err(format!("the bench appliance ended with {:?}", record.end()).into());
     }
@@ -81,19 +118,24 @@ fn calls(kvm: &kvm_ioctls::Kvm, image: &Image) -> Result<(f64, f64), Failure> {
     Ok((last.duration_since(first).as_secs_f64() * 1e9 / entries, median(&mut times.own.take())))
 }
 
-fn machine(kvm: &kvm_ioctls::Kvm, image: &Image) -> Result<Machine, Failure> {
+fn config(image: &Image) -> Result<MachineConfig, Failure> {
     let null = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
     let signals = SignalFd::with_flags(&SigSet::from_iter([Signal::SIGTERM]), SfdFlags::SFD_NONBLOCK)?;
-    let config = MachineConfig {
+    Ok(MachineConfig {
         memory_bytes: image.manifest.memory_bytes,
         arguments: format!("calls\0{CALLS}\0").into_bytes(),
         console: Console::new(null.into(), false),
         nics: Vec::new(),
         disks: Vec::new(),
         signals: signals.as_fd().try_clone_to_owned()?,
+<<<<<<< HEAD
         gate: GateChoice::Auto,
     };
     Ok(Machine::new(kvm, image, config)?)
+=======
+        gate: loader::backend::kvm::GateChoice::Auto,
+    })
+>>>>>>> hosts
 }
 
 /// When the vCPU was entered and left.

@@ -14,6 +14,9 @@ use clap::Parser;
 struct Arguments {
     /// What to measure
     kind: Kind,
+    /// What runs the guest
+    #[arg(long, default_value = "kvm")]
+    backend: Backend,
     /// Print a JSON list of {name, unit, ours, reference, ratio}
     #[arg(long)]
     json: bool,
@@ -28,6 +31,24 @@ enum Kind {
     Boot,
     /// One hypercall, and the monitor's own part of it
     Hypercall,
+}
+
+/// A backend, with the floor that it is measured against.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Backend {
+    /// A virtual machine; a bare one
+    Kvm,
+    /// A process; an empty program, a bare notification loop
+    Process,
+}
+
+impl Backend {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Process => "process",
+        }
+    }
 }
 
 /// Anything that keeps a benchmark from giving a number.
@@ -47,8 +68,10 @@ fn main() -> ExitCode {
 fn measure(arguments: &Arguments) -> Result<Vec<Comparison>, Failure> {
     let rounds = arguments.rounds.max(1);
     match arguments.kind {
-        Kind::Boot => Ok(vec![boot::measure(rounds)?, memory::measure()?]),
-        Kind::Hypercall => hypercall::measure(rounds),
+        Kind::Boot => {
+            Ok(vec![boot::measure(arguments.backend, rounds)?, memory::measure(arguments.backend)?])
+        }
+        Kind::Hypercall => hypercall::measure(arguments.backend, rounds),
     }
 }
 
