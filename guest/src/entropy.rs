@@ -1,6 +1,6 @@
 //! Random numbers: a ChaCha20 generator seeded by the host, and again after a megabyte or five minutes.
 //!
-//! [`fill`] and [`u64`] are all that most need. [`Random`] plugs into what draws through the `rand_core` traits.
+//! [`fill`] and [`u64()`] are all that most need. [`Random`] plugs into what draws through the `rand_core` traits.
 
 use core::convert::Infallible;
 

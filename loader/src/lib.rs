@@ -24,4 +24,5 @@ pub mod monitor;
 pub mod net;
 pub mod parent;
 pub mod sandbox;
+pub mod say;
 pub mod symbols;

@@ -1,7 +1,7 @@
 //! The image builder: a crate folder in, a sealed image and its symbol side file out.
 //!
 //! Cargo and rustc do the work; this module chooses the flags ([`flags`]), lets cargo talk to the person directly, and
-//! *seals* what the linker made ([`seal`]): everything that the machine will not load is cut off.
+//! *seals* what the linker made ([`seal()`]): everything that the machine will not load is cut off.
 //!
 //! ```text
 //! crate folder --cargo metadata--> which binary, where to build     (package)

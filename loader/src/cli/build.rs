@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
     };
     let built = loader::build::build(&arguments.path, &options)?;
     if !arguments.quiet {
-        println!("{}", summary(&built));
+        super::print(&format!("{}\n", summary(&built)));
     }
     Ok(ExitCode(0))
 }

@@ -128,9 +128,10 @@ fn open_nic(
         NetKind::User => {
             let prepared = user::prepare(wanted.publish, wanted.allow)?;
             for (publish, bound) in prepared.published() {
-                eprintln!(
+                loader::say!(
                     "ringwall: {appliance}: {bound} ({}) leads to port {} of the appliance",
-                    publish.protocol, publish.guest_port
+                    publish.protocol,
+                    publish.guest_port
                 );
             }
             let (guest_end, helper_end) = user::frame_pair().map_err(CommandError::SocketPair)?;

@@ -12,10 +12,6 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let report = loader::doctor::examine();
-    if arguments.json {
-        println!("{}", report.to_json());
-    } else {
-        print!("{report}");
-    }
+    super::print(&if arguments.json { format!("{}\n", report.to_json()) } else { report.to_string() });
     report.exit_code()
 }

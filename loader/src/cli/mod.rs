@@ -8,6 +8,8 @@ pub(crate) mod panic;
 mod run;
 mod size;
 
+use std::io::Write as _;
+
 use clap::{Parser, Subcommand};
 use hvcall::ExitCode;
 
@@ -27,9 +29,24 @@ enum Command {
 }
 
 const EXIT_STATUS: &str = "\
-Exit status: 0..63 the appliance's own; 64 usage, 65 bad image, 69 the host lacks something, 70 bug in the monitor, 71 host
-error; 80 the appliance panicked, 81 it faulted, 82 triple fault, 83 it broke the hypercall contract, 84 time limit; 128+N
-ended by signal N.";
+Exit status:
+  0..63  the appliance's own
+  64     wrong use of the command line
+  65     bad image
+  69     the host lacks something
+  70     bug in the monitor
+  71     error on the host
+  80     the appliance panicked
+  81     the appliance faulted
+  82     triple fault
+  83     the appliance broke the hypercall contract
+  84     time limit
+  128+N  ended by signal N";
+
+/// Writes to standard output. Nobody is left to tell if it is closed.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
 
 /// Runs the command line and says how it ended.
 pub(crate) fn main() -> ExitCode {
@@ -48,7 +65,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Doctor(arguments) => Ok(doctor::run(&arguments)),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("ringwall: {error}");
+        loader::say!("ringwall: {error}");
         error.exit_code()
     })
 }

@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
     )?;
     let (backend, why) = choice::choose(arguments.backend, arguments.gate)?;
     if let Some(why) = why {
-        eprintln!("ringwall: backend process: {why}");
+        loader::say!("ringwall: backend process: {why}");
     }
     let memory_bytes = arguments.mem.unwrap_or(image.manifest.memory_bytes);
     Ok(parent::run(RunConfig {
@@ -103,7 +103,7 @@ fn image_path(path: &Path, verbose: bool) -> Result<PathBuf, CommandError> {
     }
     let built = loader::build::build(path, &BuildOptions::default())?;
     if verbose || !built.fresh {
-        eprintln!("ringwall: {}", super::build::summary(&built));
+        loader::say!("ringwall: {}", super::build::summary(&built));
     }
     Ok(built.image)
 }

@@ -46,7 +46,6 @@ pub struct Segment {
 }
 
 /// A checked image.
-#[derive(Debug)]
 pub struct Image {
     bytes: Vec<u8>,
     /// Loadable segments, ascending, no two on one page.
@@ -60,6 +59,16 @@ pub struct Image {
     /// What the image declares.
     pub manifest: Manifest,
     relocations: Range<usize>,
+}
+
+impl std::fmt::Debug for Image {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Image")
+            .field("name", &self.manifest.name())
+            .field("bytes", &self.bytes.len())
+            .finish()
+    }
 }
 
 impl Image {

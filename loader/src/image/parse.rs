@@ -119,19 +119,17 @@ fn relro(headers: &[Header], segments: &[Segment]) -> Result<Range<u64>, ImageEr
     let mut found = headers.iter().filter(|header| header.p_type(LE) == PT_GNU_RELRO);
     let Some(header) = found.next() else { return Ok(0..0) };
     let start = header.p_vaddr(LE);
-    let end = start.checked_add(header.p_memsz(LE)).and_then(page_ceil).unwrap_or(u64::MAX);
-    // A part of the last page that the segment's own data shares with the protected range would have to be both.
+    let end = start.saturating_add(header.p_memsz(LE));
+    // From a writable segment's start to its end or to a page's: what shares a page with variables could not be read-only.
     let fits = segments.iter().any(|segment| {
         segment.permission == Permission::ReadWrite
-            && page_floor(segment.memory.start) == page_floor(start)
-            && Some(end) <= page_ceil(segment.memory.end)
+            && segment.memory.start == start
+            && (segment.memory.end == end || (end < segment.memory.end && end.is_multiple_of(PAGE_BYTES)))
     });
-    let whole = header.p_vaddr(LE).wrapping_add(header.p_memsz(LE)).is_multiple_of(PAGE_BYTES)
-        || segments.iter().any(|segment| page_ceil(segment.memory.end) == Some(end));
-    if found.next().is_some() || !fits || !whole {
+    if found.next().is_some() || !fits {
         return Err(ImageError::Relro { start, end });
     }
-    Ok(page_floor(start)..end)
+    Ok(page_floor(start)..page_ceil(end).unwrap_or(end))
 }
 
 fn check_gate(gate: u64, segments: &[Segment], bytes: &[u8]) -> Result<(), ImageError> {

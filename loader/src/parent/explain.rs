@@ -1,7 +1,7 @@
 //! From an end record to an exit code and lines for people.
 
 use std::fmt::Write as _;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -38,26 +38,27 @@ impl Explainer {
         match outcome {
             Outcome::Exited(code) => {
                 if let Some((record, end)) = read_record(report) {
-                    eprint!("{}", self.text(&record, end));
+                    // As with `say`: a reader that is gone changes nothing.
+                    let _ = std::io::stderr().write_all(self.text(&record, end).as_bytes());
                 }
                 ExitCode(code)
             }
             Outcome::GraceOver(signal) => {
-                eprintln!("ringwall: {name}: did not end in time after {signal}, killed");
+                crate::say!("ringwall: {name}: did not end in time after {signal}, killed");
                 ExitCode::signal(number(signal))
             }
             Outcome::TimeLimit => {
-                eprintln!("ringwall: {name}: time limit of {} s passed, killed", self.time_limit_s);
+                crate::say!("ringwall: {name}: time limit of {} s passed, killed", self.time_limit_s);
                 ExitCode::TIME_LIMIT
             }
             Outcome::Killed(
                 signal @ (Signal::SIGKILL | Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP),
             ) => {
-                eprintln!("ringwall: {name}: the monitor was killed by {signal}");
+                crate::say!("ringwall: {name}: the monitor was killed by {signal}");
                 ExitCode::signal(number(signal))
             }
             Outcome::Killed(signal) => {
-                eprintln!(
+                crate::say!(
                     "ringwall: {name}: the monitor died of {signal}: this is a bug in Ringwall, please report it"
                 );
                 ExitCode::MONITOR_BUG

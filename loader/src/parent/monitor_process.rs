@@ -50,7 +50,7 @@ pub(super) fn run(config: RunConfig, report: OwnedFd) -> ! {
     let code = match run_guest(config, &report) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("ringwall: {error}");
+            crate::say!("ringwall: {error}");
             error.exit_code()
         }
     };
@@ -63,7 +63,7 @@ fn run_guest(config: RunConfig, report: &OwnedFd) -> Result<ExitCode, MonitorErr
     let introduction = config.verbose.then(|| introduction(&config));
     let introduce = |gate: &str| {
         if let Some(introduction) = introduction {
-            eprintln!("{introduction}, gate {gate}");
+            crate::say!("{introduction}, gate {gate}");
         }
     };
     match config.backend {

@@ -74,7 +74,7 @@ fn restrict_files_and_network() -> Result<(), SandboxError> {
         .and_then(landlock::RulesetCreated::restrict_self);
     let restricted = restricted.map_err(|error| step("Landlock")(io::Error::other(error)))?;
     if restricted.ruleset == RulesetStatus::NotEnforced {
-        eprintln!(
+        crate::say!(
             "ringwall: this kernel has no Landlock (Linux 5.13, CONFIG_SECURITY_LANDLOCK); the monitor is closed by its \
              system-call filter alone"
         );

@@ -24,8 +24,8 @@ pub fn format_backtrace(symbols: Option<&Symbols>, frames: &[u64]) -> String {
     let mut text = String::new();
     let mut repeated = 0;
     for (index, frame) in frames.iter().enumerate() {
-        // A deep recursion is one line and a count.
-        if index > 0 && frames[index - 1] == *frame {
+        // A deep recursion is one line and a count. The first frame is looked up in another way than the rest.
+        if index > 1 && frames[index - 1] == *frame {
             repeated += 1;
             if frames.get(index + 1) != Some(frame) {
                 // Writing to a String cannot fail.

@@ -61,6 +61,17 @@ fn a_backtrace_looks_return_addresses_up_before_their_call_ends() {
 }
 
 #[test]
+fn a_recursion_is_one_line_and_a_count() {
+    assert_eq!(
+        format_backtrace(None, &[7, 7, 7, 7, 9]),
+        "  0: 0x0000000000000007 ?\n\
+         \x20 1: 0x0000000000000007 ?\n\
+         \x20    the same 2 times more\n\
+         \x20 4: 0x0000000000000009 ?\n"
+    );
+}
+
+#[test]
 fn line_tables_give_file_line_and_inlined_functions() {
     #[inline(always)]
     fn inner(value: u64) -> u64 {

@@ -189,6 +189,7 @@ mod endings {
         guest_that_heeds_the_signal_ends_with_its_own_status,
         second_signal_kills_at_once,
         time_limit_has_an_exit_code_of_its_own,
+        standard_error_that_takes_nothing_changes_no_exit_code,
         monitor_dies_with_its_parent,
         killed_monitor_is_reported,
     );
@@ -235,6 +236,17 @@ mod endings {
     fn time_limit_has_an_exit_code_of_its_own(backend: Backend) {
         let run = Ringwall::run_app(backend, App::Crash).args(["--time-limit", "0.2"]).guest(&["loop"]).run();
         assert_eq!(run.expect(84).stderr, "ringwall: crash: time limit of 0.2 s passed, killed\n");
+    }
+
+    fn standard_error_that_takes_nothing_changes_no_exit_code(backend: Backend) {
+        for (mode, code) in [("loop", 84), ("null", 81), ("panic", 80)] {
+            let _ = Ringwall::under(&["sh", "-c", "exec \"$0\" \"$@\" 2>/dev/full"])
+                .args(["run", "--time-limit", "0.5"])
+                .image(backend, App::Crash.image())
+                .guest(&[mode])
+                .run()
+                .expect(code);
+        }
     }
 
     fn monitor_dies_with_its_parent(backend: Backend) {

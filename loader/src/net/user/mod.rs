@@ -128,7 +128,7 @@ impl Prepared {
         let status = match self.serve(frames) {
             Ok(()) => 0,
             Err(error) => {
-                eprintln!("ringwall: user network: {error}");
+                crate::say!("ringwall: user network: {error}");
                 HOST_ERROR
             }
         };
@@ -149,7 +149,7 @@ impl Prepared {
             tcp_ports: &tcp_ports,
         };
         if sandbox::enter(&needs)? == Files::FilterOnly {
-            eprintln!(
+            crate::say!(
                 "ringwall: user network: this kernel has no Landlock (Linux 5.13, CONFIG_SECURITY_LANDLOCK); \
                  files are closed by the system-call filter alone"
             );
