@@ -128,14 +128,8 @@ fn config(image: &Image) -> Result<MachineConfig, Failure> {
         nics: Vec::new(),
         disks: Vec::new(),
         signals: signals.as_fd().try_clone_to_owned()?,
-<<<<<<< HEAD
         gate: GateChoice::Auto,
-    };
-    Ok(Machine::new(kvm, image, config)?)
-=======
-        gate: loader::backend::kvm::GateChoice::Auto,
     })
->>>>>>> hosts
 }
 
 /// When the vCPU was entered and left.
