@@ -1,4 +1,4 @@
-//! The appliances, each built once per test process.
+//! The appliances, each built once per test process, or found where `RINGWALL_IMAGES` says.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -13,6 +13,8 @@ pub enum App {
     Hello,
     /// Breaks in many ways.
     Crash,
+    /// Executes one hostile instruction.
+    Attack,
     /// Looks at its own registers around every call.
     Probe,
     /// Writes and verifies a disk.
@@ -23,7 +25,7 @@ pub enum App {
     Web,
 }
 
-const APPS: usize = 6;
+const APPS: usize = 7;
 
 impl App {
     /// Its crate folder's name, which is the appliance's name too.
@@ -32,6 +34,7 @@ impl App {
         match self {
             Self::Hello => "hello",
             Self::Crash => "crash",
+            Self::Attack => "attack",
             Self::Probe => "probe",
             Self::Disk => "disk",
             Self::Echo => "echo",
@@ -69,10 +72,21 @@ impl App {
     fn built(self) -> &'static Built {
         static BUILT: [OnceLock<Built>; APPS] = [const { OnceLock::new() }; APPS];
         BUILT[self as usize].get_or_init(|| {
+            if let Some(folder) = std::env::var_os("RINGWALL_IMAGES") {
+                return self.prebuilt(Path::new(&folder));
+            }
             let options = BuildOptions { quiet: true, ..BuildOptions::default() };
             let folder = workspace().join("apps").join(self.name());
             loader::build::build(&folder, &options).unwrap_or_else(|error| panic!("{}: {error}", self.name()))
         })
+    }
+
+    /// Where there is no cargo: what `ringwall build` has made elsewhere.
+    fn prebuilt(self, folder: &Path) -> Built {
+        let file = |extension| folder.join(self.name()).with_extension(extension);
+        let image = file("img");
+        let image_bytes = image.metadata().map_or(0, |metadata| metadata.len());
+        Built { image, symbols: file("debug"), bin: self.name().to_owned(), image_bytes, fresh: true }
     }
 }
 

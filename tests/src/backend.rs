@@ -2,6 +2,9 @@
 
 use std::fs::OpenOptions;
 
+use loader::backend::kvm::{self, GateChoice};
+use loader::layout::Gate;
+
 /// A backend of `ringwall run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
@@ -19,6 +22,19 @@ impl Backend {
             Self::Kvm => "kvm",
             Self::Process => "process",
         }
+    }
+
+    /// The gate that it uses on this host.
+    ///
+    /// # Panics
+    /// If the host lacks the backend.
+    #[must_use]
+    pub fn gate(self) -> Gate {
+        if self == Self::Process {
+            return Gate::SYSCALL;
+        }
+        let kvm = kvm::open().expect("the test was started because there is KVM");
+        kvm::gate::choose(&kvm, GateChoice::Auto).expect("there is always one")
     }
 
     /// Runs a test on this backend. Where the host lacks it the test is skipped loudly, or fails if `REQUIRE_KVM=1`. Every host that

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
 
-use loader::backend::kvm;
+use loader::backend::kvm::{self, GateChoice};
 use loader::image::Image;
 use loader::layout::Slot;
 use loader::machine::{Machine, MachineConfig};
@@ -50,7 +50,7 @@ impl TestMachine {
             nics: Vec::new(),
             disks,
             signals,
-            gate: kvm::GateChoice::Auto,
+            gate: GateChoice::Auto,
         };
         let kvm = kvm::open().expect("the test was started because there is KVM");
         let machine = Machine::new(&kvm, image, config).expect("a machine");

@@ -303,10 +303,14 @@ fn children_of(parent: Pid) -> Vec<Pid> {
     processes_with(|mut fields| fields.next() == Some(parent.as_str()))
 }
 
-/// The `ringwall` program, built once, with the profile and in the target directory of this test program.
+/// The `ringwall` program: the one that `RINGWALL_BIN` names, or built once, with the profile and in the target directory of this
+/// test program.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
+        if let Some(program) = std::env::var_os("RINGWALL_BIN") {
+            return program.into();
+        }
         let test = std::env::current_exe().expect("this program has a path");
         // TARGET_DIR[/TRIPLE]/PROFILE/deps/NAME-HASH
         let folder = test.parent().and_then(Path::parent).expect("cargo put it two folders deep");

@@ -62,13 +62,25 @@ pub(crate) fn syscall_beside_the_gate(number: u64) {
     unsafe { asm!("syscall", inout("rax") number => _, in("rdi") 0, out("rcx") _, out("r11") _) };
 }
 
-/// Calls the second byte of the gate.
+/// Executes Intel's hypercall instruction, but not in the gate.
 #[inline(never)]
-pub(crate) fn call_second_byte_of_gate() {
-    let second = (ringwall_gate as unsafe extern "C" fn() as usize).wrapping_add(1);
-    // SAFETY: none: whatever the byte and those after it are on this host is executed.
+pub(crate) fn vmcall_beside_the_gate() {
+    // SAFETY: none, the crash is the purpose. RAX names a harmless call, `clock`.
     unsafe {
-        asm!("call {second}", second = in(reg) second, inout("rax") u64::from(Nr::Clock as u32) => _, in("rdi") 0,
+        asm!("vmcall", inout("rax") u64::from(Nr::Clock as u32) => _, in("rdi") 0, out("rcx") _, out("r11") _);
+    }
+}
+
+/// Where the gate's page is padding on every host: behind the longest trap and its return.
+const PADDING: usize = 32;
+
+/// Calls padding of the gate's page.
+#[inline(never)]
+pub(crate) fn call_padding_of_gate() {
+    let padding = (ringwall_gate as unsafe extern "C" fn() as usize).wrapping_add(PADDING);
+    // SAFETY: none: whatever lies there on this host is executed.
+    unsafe {
+        asm!("call {padding}", padding = in(reg) padding, inout("rax") u64::from(Nr::Clock as u32) => _, in("rdi") 0,
             clobber_abi("C"));
     }
 }

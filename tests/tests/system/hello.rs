@@ -1,6 +1,6 @@
 //! The smallest appliance, from a person's point of view.
 
-use tests::{App, Backend, Ringwall, on_each_backend, processes_in_group};
+use tests::{App, Backend, Ringwall, on_backend, on_each_backend, processes_in_group};
 
 on_each_backend!(
     prints_its_lines_and_arguments_and_ends_with_zero,
@@ -8,6 +8,7 @@ on_each_backend!(
     boots_leave_no_process_behind,
     verbose_names_backend_gate_and_memory,
 );
+on_backend!(kvm_alone, Kvm, a_gate_that_this_host_lacks_is_refused, the_port_gate_works_on_every_kvm);
 
 fn prints_its_lines_and_arguments_and_ends_with_zero(backend: Backend) {
     let run = Ringwall::run_app(backend, App::Hello).guest(&["one", "", "drei \u{e4}"]).run().expect(0);
@@ -37,6 +38,32 @@ fn boots_leave_no_process_behind(backend: Backend) {
 
 fn verbose_names_backend_gate_and_memory(backend: Backend) {
     let run = Ringwall::run_app(backend, App::Hello).args(["--verbose", "--mem", "2M"]).run().expect(0);
-    let line = format!("2048 KiB of memory, backend {}, gate ", backend.name());
-    assert!(run.stderr.contains(&line), "{}", run.stderr);
+    let expected = format!("2048 KiB of memory, backend {}, gate {}\n", backend.name(), backend.gate().name);
+    assert!(run.stderr.ends_with(&expected), "{}", run.stderr);
+}
+
+fn a_gate_that_this_host_lacks_is_refused(backend: Backend) {
+    for name in ["vmcall", "vmmcall"] {
+        let run = Ringwall::run_app(backend, App::Hello).args(["--gate", name]).run();
+        if name == backend.gate().name {
+            let _ = run.expect(0);
+        } else {
+            run.expect(69).says_once(&format!("it offers `{}`", backend.gate().name));
+        }
+    }
+}
+
+/// Where the hypercall is the better gate, the port is there still, with the same checks.
+fn the_port_gate_works_on_every_kvm(backend: Backend) {
+    if std::env::var_os("RINGWALL_LAB").is_some_and(|lab| lab == "amd") {
+        tests::skip("QEMU's emulated I/O bitmap wants a TSS that is not busy, the processor one that is");
+        return;
+    }
+    let run = |app, arguments: &[&str]| {
+        Ringwall::run_app(backend, app).args(["--gate", "port"]).guest(arguments).run()
+    };
+    assert!(run(App::Hello, &[]).expect(0).stdout.starts_with("Hello from ring 3!\n"));
+    assert_eq!(run(App::Probe, &["registers"]).expect(0).stdout, "text\ntext\n0 changed\n");
+    assert!(run(App::Crash, &["null"]).expect(81).stderr.contains("vector 14"));
+    assert!(run(App::Crash, &["out"]).expect(83).stderr.contains("a trap from outside the hypercall gate"));
 }

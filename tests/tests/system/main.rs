@@ -7,6 +7,7 @@ mod cli;
 mod faults;
 mod hello;
 mod hypercalls;
+mod instructions;
 mod invariants;
 mod network;
 mod process;

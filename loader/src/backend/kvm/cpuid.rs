@@ -8,10 +8,8 @@ use kvm_bindings::{CpuId, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2};
 
 use super::KvmError;
 
-/// Leaf 1 ECX: the CPU has XSAVE.
-const XSAVE: u32 = 1 << 26;
-/// Leaf 1 ECX: the CPU has AVX.
-const AVX: u32 = 1 << 28;
+/// Leaf 1 ECX: the CPU has XSAVE, and the host's kernel uses it. KVM gives a guest no state that its kernel does not keep.
+const XSAVE: u32 = 0b11 << 26;
 /// Leaf 1 ECX bits that describe a machine's own state, not the CPU: MONITOR, VMX, x2APIC, TSC deadline, OSXSAVE.
 const LEAF_1_ECX_OFF: u32 = 1 << 3 | 1 << 5 | 1 << 21 | 1 << 24 | 1 << 27;
 /// Leaf 1 ECX: software may look for a hypervisor.
@@ -40,8 +38,9 @@ impl Features {
         let one = leaf(1, 0);
         let seven = leaf(7, 0);
         Self {
-            xsave: one.ecx & XSAVE != 0,
-            avx: one.ecx & AVX != 0,
+            xsave: one.ecx & XSAVE == XSAVE,
+            // In XCR0 too, as KVM's limit for the guest's is the host's.
+            avx: std::arch::is_x86_feature_detected!("avx"),
             fsgsbase: seven.ebx & FSGSBASE != 0,
             umip: seven.ecx & UMIP != 0,
         }
@@ -55,6 +54,8 @@ pub(super) fn table() -> Result<CpuId, KvmError> {
     entries[1].ecx = entries[1].ecx & !LEAF_1_ECX_OFF | HYPERVISOR;
     // Subleaf 0 alone.
     entries[2].eax = 0;
+    // KVM on VMX gives it to machines on CPUs that lack it; where it does not, this bit means nothing.
+    entries[2].ecx |= UMIP;
     if Features::of_host().xsave {
         // State components x87 and SSE are legacy; 2 is AVX (SDM Vol. 1, section 13.2).
         entries.extend([0, 1, 2].map(|subleaf| leaf(0xd, subleaf)));

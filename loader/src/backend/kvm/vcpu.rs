@@ -41,8 +41,11 @@ impl KvmVcpu {
         let fd = &self.fd;
         fd.set_cpuid2(&cpuid::table()?).map_err(|error| KvmError::ioctl("KVM_SET_CPUID2", error))?;
         let reset = fd.get_sregs().map_err(|error| KvmError::ioctl("KVM_GET_SREGS", error))?;
-        let special = state::special_registers(&reset, plan, root, features);
-        fd.set_sregs(&special).map_err(|error| KvmError::ioctl("KVM_SET_SREGS", error))?;
+        let set = |features| fd.set_sregs(&state::special_registers(&reset, plan, root, features));
+        // A CPU without UMIP is no reason to go without: KVM on VMX has a substitute.
+        let with_umip = set(cpuid::Features { umip: true, ..features });
+        let set = if features.umip { with_umip } else { with_umip.or_else(|_| set(features)) };
+        set.map_err(|error| KvmError::ioctl("KVM_SET_SREGS", error))?;
         if features.xsave {
             set_xcr0(fd, state::xcr0(features))?;
         }

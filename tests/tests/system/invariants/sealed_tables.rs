@@ -19,6 +19,8 @@ fn tables_and_read_only_memory_are_the_same_at_the_end(_: Backend) {
         (App::Crash, ["write-text"]),
         (App::Crash, ["jump-data"]),
         (App::Crash, ["out"]),
+        (App::Crash, ["vmcall"]),
+        (App::Crash, ["vmmcall"]),
         (App::Crash, ["panic"]),
         (App::Crash, ["syscalls"]),
     ] {

@@ -8,7 +8,7 @@ use bench::bare::BareMachine;
 use bench::notify::Caller;
 use bench::result::Comparison;
 use bench::statistics::median;
-use loader::backend::kvm;
+use loader::backend::kvm::{self, GateChoice};
 use loader::image::Image;
 use loader::layout::Plan;
 use loader::machine::{Machine, MachineConfig, PreparedMachine};
@@ -128,7 +128,7 @@ fn config(image: &Image) -> Result<MachineConfig, Failure> {
         nics: Vec::new(),
         disks: Vec::new(),
         signals: signals.as_fd().try_clone_to_owned()?,
-        gate: loader::backend::kvm::GateChoice::Auto,
+        gate: GateChoice::Auto,
     })
 }
 
