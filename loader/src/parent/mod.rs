@@ -14,6 +14,7 @@ use std::time::Duration;
 use hvcall::{DiskInfo, ExitCode, NicInfo};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{ForkResult, Pid};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::backend::choice::Backend;
 use crate::backend::kvm::GateChoice;
@@ -105,15 +106,28 @@ pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
     }
     let explainer = explain::Explainer::new(&config);
     let limits = supervise::Limits { grace: config.grace, time_limit: config.time_limit };
-    let Some(monitor) = fork_child()? else { monitor_process::run(config, report_writer) };
+    let (_kept, keeper) = keeping(config.backend)?;
+    let Some(monitor) = fork_child()? else { monitor_process::run(config, report_writer, keeper) };
     // Only the monitor keeps what the guest uses, so that its end is seen by whoever holds the other ends.
-    drop((report_writer, config));
+    drop((report_writer, keeper, config));
     let outcome = supervise::supervise(monitor, &signals, limits).map_err(step("waiting"))?;
     for helper in helpers {
         supervise::end_helper(helper);
     }
     supervise::reap_orphans();
     Ok(explainer.explain(outcome, &report))
+}
+
+/// A socket pair through which a monitor hands in the listener of its guest's process. It is never taken out of there: it only has
+/// to outlive the monitor, because with the last listener a waiting call returns, and the guest would go on for a moment.
+fn keeping(backend: Backend) -> Result<(Option<OwnedFd>, Option<OwnedFd>), StartError> {
+    if backend != Backend::Process {
+        return Ok((None, None));
+    }
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (kept, keeper) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+        .map_err(|errno| StartError { step: "socket pair", source: errno.into() })?;
+    Ok((Some(kept), Some(keeper)))
 }
 
 /// Forks. `None` in the child, which must not return from here, and which dies with this process: nobody would pass on signals

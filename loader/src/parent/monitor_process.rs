@@ -1,11 +1,13 @@
 //! The monitor process: builds the machine, closes itself, runs the guest, reports.
 
 use std::io::{self, IoSlice, IsTerminal as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 
 use hvcall::{ExitCode, Wire as _};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
 use super::RunConfig;
 use crate::backend::choice::Backend;
@@ -46,8 +48,10 @@ fn host<E: Into<io::Error>>(step: &'static str) -> impl Fn(E) -> MonitorError {
 }
 
 /// Body of the forked process.
-pub(super) fn run(config: RunConfig, report: OwnedFd) -> ! {
-    let code = match run_guest(config, &report) {
+///
+/// `keeper` is where the listener of a guest's process has to outlive this process.
+pub(super) fn run(config: RunConfig, report: OwnedFd, keeper: Option<OwnedFd>) -> ! {
+    let code = match run_guest(config, &report, keeper.as_ref()) {
         Ok(code) => code,
         Err(error) => {
             crate::say!("ringwall: {error}");
@@ -57,7 +61,11 @@ pub(super) fn run(config: RunConfig, report: OwnedFd) -> ! {
     exit(code)
 }
 
-fn run_guest(config: RunConfig, report: &OwnedFd) -> Result<ExitCode, MonitorError> {
+fn run_guest(
+    config: RunConfig,
+    report: &OwnedFd,
+    keeper: Option<&OwnedFd>,
+) -> Result<ExitCode, MonitorError> {
     // Deadlines of `wait` to the nanosecond instead of to 50 us (prctl(2), PR_SET_TIMERSLACK).
     nix::sys::prctl::set_timerslack(1).map_err(host("timer slack"))?;
     let introduction = config.verbose.then(|| introduction(&config));
@@ -85,12 +93,27 @@ fn run_guest(config: RunConfig, report: &OwnedFd) -> Result<ExitCode, MonitorErr
             // it with this process would not reach it.
             sandbox::drop_privileges()?;
             let mut machine = machine.start()?;
-            let vcpu = (machine.monitor.vcpu.raw_fd(), process::IOCTLS);
+            if let Some(keeper) = keeper {
+                hand_in(keeper, machine.monitor.vcpu.listener())?;
+            }
+            let vcpu = (machine.monitor.vcpu.listener().as_raw_fd(), process::IOCTLS);
             let code = close_and_run(&mut machine.monitor, vcpu, report);
             std::mem::forget(machine);
             code
         }
     }
+}
+
+/// Leaves a descriptor with the parent.
+fn hand_in(keeper: &OwnedFd, descriptor: BorrowedFd<'_>) -> Result<(), MonitorError> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [descriptor];
+    control.push(SendAncillaryMessage::ScmRights(&descriptors));
+    // Descriptors travel with at least one byte.
+    rustix::net::sendmsg(keeper, &[IoSlice::new(&[0])], &mut control, SendFlags::empty())
+        .map_err(host("handing the listener in"))?;
+    Ok(())
 }
 
 fn close_and_run(

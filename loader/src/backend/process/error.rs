@@ -29,12 +29,9 @@ pub enum ProcessError {
         /// The system call.
         step: &'static str,
     },
-    /// The new process did something else than expected.
-    #[error("the guest's process did not come up")]
+    /// The new process did something else than expected: on a CPU without XSAVE it faults.
+    #[error("the guest's process did not come up (see `ringwall doctor`)")]
     Lost,
-    /// The CPU has no XSAVE.
-    #[error("this CPU has no XSAVE, without which a process cannot be given clean registers")]
-    Xsave,
 }
 
 impl ProcessError {
@@ -53,7 +50,7 @@ impl ProcessError {
     #[must_use]
     pub const fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Filter { .. } | Self::Xsave => ExitCode::UNAVAILABLE,
+            Self::Filter { .. } => ExitCode::UNAVAILABLE,
             Self::Step { .. } | Self::Init { .. } | Self::Lost => ExitCode::HOST_ERROR,
         }
     }

@@ -101,10 +101,6 @@ impl Launch {
         sealed: &SealedMemory,
         writable: &mut SharedMemory,
     ) -> Result<Self, ProcessError> {
-        // Bit 27: the kernel has enabled XSAVE (SDM Vol. 2A, CPUID.1:ECX).
-        if std::arch::x86_64::__cpuid(1).ecx & 1 << 27 == 0 {
-            return Err(ProcessError::Xsave);
-        }
         let init = Init::new(plan, &gate, sealed, writable);
         reservation.fill(&init.content)?;
         for (offset, bytes) in init.prepared.iter().chain([&init.stack]) {

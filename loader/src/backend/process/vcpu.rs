@@ -1,7 +1,7 @@
 //! The guest's process as a vCPU: receive a notification, answer it.
 #![expect(unsafe_code, reason = "ioctls and ppoll take pointers")]
 
-use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use hvcall::{Gva, RawCall, Wire as _};
@@ -64,8 +64,8 @@ impl ProcessVcpu {
 
     /// The descriptor, for the sandbox.
     #[must_use]
-    pub fn raw_fd(&self) -> RawFd {
-        self.listener.as_raw_fd()
+    pub fn listener(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
     }
 
     /// Takes the next notification, and prepares its answer.
