@@ -82,14 +82,14 @@ mod tests {
     #[test]
     fn the_most_specific_folder_comes_last() {
         let mut paths = PathMap::default();
-        paths.add("/home/me/work/guest", "guest");
+        paths.add("/home/me/code/guest", "guest");
         paths.add("/home/me", "home");
         let encoded = encoded(&paths);
         let flags: Vec<&str> = encoded.split('\u{1f}').collect();
         assert_eq!(flags[..RUSTC.len()], RUSTC);
         assert_eq!(
             flags[RUSTC.len()..],
-            ["--remap-path-prefix=/home/me=home", "--remap-path-prefix=/home/me/work/guest=guest"]
+            ["--remap-path-prefix=/home/me=home", "--remap-path-prefix=/home/me/code/guest=guest"]
         );
     }
 }
