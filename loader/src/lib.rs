@@ -6,6 +6,7 @@
 //! memory             host memory, sealed and not               backend    KVM
 //! machine            all of that put together                  monitor    the trusted part: runs the guest
 //! sandbox            what the monitor gives up                 net        taps, the userspace network
+//! signature          whose image it is
 //! ```
 //!
 //! The monitor is the only code that is trusted once a guest runs: `monitor`, `backend` and what they call. Everything else is
@@ -25,4 +26,5 @@ pub mod net;
 pub mod parent;
 pub mod sandbox;
 pub mod say;
+pub mod signature;
 pub mod symbols;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use hvcall::ExitCode;
 use loader::build::{BuildOptions, Built};
+use loader::image;
+use loader::signature::SecretKey;
 
 use super::error::CommandError;
 
@@ -28,6 +30,9 @@ pub(crate) struct Arguments {
     /// Do not touch the network
     #[arg(long)]
     offline: bool,
+    /// Sign the image with this secret key, into IMAGE.minisig beside it
+    #[arg(long, value_name = "KEY")]
+    sign: Option<PathBuf>,
     /// Say nothing on success
     #[arg(long, short)]
     quiet: bool,
@@ -42,9 +47,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
         offline: arguments.offline,
         locked: arguments.locked,
     };
+    // First: a key that cannot be used, or a password to be asked for, should not wait for a build.
+    let key = arguments.sign.as_deref().map(SecretKey::open).transpose()?;
     let built = loader::build::build(&arguments.path, &options)?;
     if !arguments.quiet {
         super::print(&format!("{}\n", summary(&built)));
+    }
+    if let Some(key) = key {
+        let signature = key.sign(&built.image, &image::read(&built.image)?)?;
+        if !arguments.quiet {
+            super::print(&format!("{}: signed by key {}\n", signature.display(), key.id()));
+        }
     }
     Ok(ExitCode(0))
 }

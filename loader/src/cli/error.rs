@@ -8,6 +8,7 @@ use loader::image::ImageError;
 use loader::net::tap::TapError;
 use loader::net::user::UserNetError;
 use loader::parent::StartError;
+use loader::signature::SignatureError;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,8 @@ pub(crate) enum CommandError {
     Build(#[from] BuildError),
     #[error(transparent)]
     Image(#[from] ImageError),
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     #[error(transparent)]
     Tap(#[from] TapError),
     #[error(transparent)]
@@ -38,6 +41,7 @@ impl CommandError {
             Self::Usage(_) | Self::Backend(_) => ExitCode::USAGE,
             Self::Build(error) => error.exit_code(),
             Self::Image(error) => error.exit_code(),
+            Self::Signature(error) => error.exit_code(),
             Self::Tap(error) => error.exit_code(),
             Self::Disk(error) => error.exit_code(),
             Self::UserNet(_) | Self::SocketPair(_) | Self::Start(_) => ExitCode::HOST_ERROR,

@@ -4,6 +4,7 @@ mod build;
 mod devices;
 mod doctor;
 mod error;
+mod key;
 pub(crate) mod panic;
 mod run;
 mod size;
@@ -25,6 +26,9 @@ struct Cli {
 enum Command {
     Build(build::Arguments),
     Run(Box<run::Arguments>),
+    Key(key::KeyArguments),
+    Sign(key::SignArguments),
+    Verify(key::VerifyArguments),
     Doctor(doctor::Arguments),
 }
 
@@ -62,6 +66,9 @@ pub(crate) fn main() -> ExitCode {
     let result = match cli.command {
         Command::Build(arguments) => build::run(&arguments),
         Command::Run(arguments) => run::run(*arguments),
+        Command::Key(arguments) => key::make(&arguments),
+        Command::Sign(arguments) => key::sign(&arguments),
+        Command::Verify(arguments) => key::verify(&arguments),
         Command::Doctor(arguments) => Ok(doctor::run(&arguments)),
     };
     result.unwrap_or_else(|error| {

@@ -9,10 +9,11 @@ use loader::backend::choice::{self, BackendChoice};
 use loader::backend::kvm::GateChoice;
 use loader::build::BuildOptions;
 use loader::device_spec::{DiskSpec, NetSpec};
-use loader::image::Image;
+use loader::image::{self, Image};
 use loader::layout::Gate;
 use loader::net::rules::{Allow, Publish};
 use loader::parent::{self, RunConfig};
+use loader::signature;
 
 use super::error::CommandError;
 use super::{devices, size};
@@ -59,6 +60,10 @@ pub(crate) struct Arguments {
     /// Seconds the appliance may run at all
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     time_limit: Option<Duration>,
+    /// Run nothing but what this key has signed (`ringwall sign`): a public key file, or the key as a line. Of several, one has
+    /// to fit
+    #[arg(long, value_name = "PUB")]
+    require_key: Vec<String>,
     /// Say more about the machine
     #[arg(long, short)]
     verbose: bool,
@@ -66,7 +71,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
     let image_path = image_path(&arguments.path, arguments.verbose)?;
-    let image = Image::open(&image_path)?;
+    let image = open(&image_path, &arguments)?;
     let (nics, disks) = devices::open(
         &image.manifest,
         &devices::Wanted {
@@ -94,6 +99,19 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         time_limit: arguments.time_limit,
         verbose: arguments.verbose,
     })?)
+}
+
+/// Reads the image, and has its signature checked before anything of it is looked at.
+fn open(path: &Path, arguments: &Arguments) -> Result<Image, CommandError> {
+    let bytes = image::read(path)?;
+    let keys = super::key::keys(&arguments.require_key)?;
+    if !keys.is_empty() {
+        let signed = signature::check(path, &bytes, &keys)?;
+        if arguments.verbose {
+            loader::say!("ringwall: signed by key {}: {}", signed.key_id, signed.comment);
+        }
+    }
+    Ok(Image::parse(bytes)?)
 }
 
 /// The image itself, or the one that the crate folder builds into.

@@ -71,24 +71,32 @@ impl std::fmt::Debug for Image {
     }
 }
 
+/// Reads an image file, once.
+///
+/// # Errors
+/// [`ImageError`] if it cannot be read, is no regular file, or is too large.
+pub fn read(path: &Path) -> Result<Vec<u8>, ImageError> {
+    let unreadable = |source| ImageError::Read { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(ImageError::NotAFile { path: path.to_owned() });
+    }
+    if metadata.len() > MAX_FILE_BYTES {
+        return Err(ImageError::TooLarge { size_bytes: metadata.len() });
+    }
+    let mut bytes = Vec::with_capacity(crate::address::index(metadata.len()));
+    file.by_ref().take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
+}
+
 impl Image {
     /// Reads and checks an image file.
     ///
     /// # Errors
     /// [`ImageError`] naming the first property that does not hold.
     pub fn open(path: &Path) -> Result<Self, ImageError> {
-        let unreadable = |source| ImageError::Read { path: path.to_owned(), source };
-        let mut file = File::open(path).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
-        if !metadata.is_file() {
-            return Err(ImageError::NotAFile { path: path.to_owned() });
-        }
-        if metadata.len() > MAX_FILE_BYTES {
-            return Err(ImageError::TooLarge { size_bytes: metadata.len() });
-        }
-        let mut bytes = Vec::with_capacity(crate::address::index(metadata.len()));
-        file.by_ref().take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
-        Self::parse(bytes)
+        Self::parse(read(path)?)
     }
 
     /// Checks an image in memory.

@@ -12,5 +12,6 @@ mod invariants;
 mod network;
 mod process;
 mod sandbox;
+mod signatures;
 mod tap;
 mod web;
