@@ -1,29 +1,31 @@
 //! A whole machine: image, plan, memory, vCPU and devices put together, before its first instruction.
 
+mod kvm;
 mod process;
 
 use std::io;
 use std::os::fd::OwnedFd;
 
-use hvcall::{ABI_VERSION, BootInfo, DiskInfo, ExitCode, NicInfo, boot::BOOT_MAGIC};
-use kvm_ioctls::{Kvm, VmFd};
+use hvcall::{ABI_VERSION, BootInfo, DiskInfo, ExitCode, NicInfo, Wire as _, boot::BOOT_MAGIC};
+use rustix::io::Errno;
+use rustix::rand::GetRandomFlags;
 
-use crate::address::{PAGE_BYTES, index};
-use crate::backend::kvm::{self, GateChoice, KvmError, KvmVcpu, Memslot};
+use crate::address::index;
+use crate::backend::kvm::{GateChoice, KvmError};
 use crate::backend::process::ProcessError;
 use crate::image::Image;
-use crate::layout::content::{self, Content};
+use crate::layout::content::Content;
 use crate::layout::{Gate, LayoutError, Plan, RegionKind, Slot};
-use crate::memory::{AnonymousMemory, SealedMemory};
-use crate::monitor::clock::{Clock, has_invariant_tsc};
+use crate::memory::{SealedMemory, WritableMemory};
+use crate::monitor::clock::Clock;
 use crate::monitor::console::Console;
 use crate::monitor::disk::Disk;
 use crate::monitor::dispatch::Dispatcher;
 use crate::monitor::memory::GuestMemory;
 use crate::monitor::nic::Nic;
-use crate::monitor::run::Monitor;
 use crate::monitor::signals::Signals;
 
+pub use kvm::Machine;
 pub use process::{PreparedMachine, ProcessMachine};
 
 /// What a machine is given.
@@ -51,7 +53,7 @@ pub enum MachineError {
     /// The plan is impossible.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// The host gives no memory or no random numbers.
+    /// The host gives no memory.
     #[error("cannot set up {what}: {source}")]
     Host {
         /// What was being set up.
@@ -72,102 +74,65 @@ impl MachineError {
     #[must_use]
     pub const fn exit_code(&self) -> ExitCode {
         match self {
+            Self::Host { .. } | Self::Layout(LayoutError::Random(_)) => ExitCode::HOST_ERROR,
             Self::Layout(_) => ExitCode::USAGE,
-            Self::Host { .. } => ExitCode::HOST_ERROR,
             Self::Kvm(error) => error.exit_code(),
             Self::Process(error) => error.exit_code(),
         }
     }
 }
 
-/// A machine.
-#[derive(Debug)]
-pub struct Machine {
-    /// Where everything lies.
-    pub plan: Plan,
-    /// How the guest reaches the monitor.
-    pub gate: Gate,
-    /// The memory slots as the kernel has them.
-    pub slots: [Memslot; 3],
-    /// The trusted part.
-    pub monitor: Monitor<KvmVcpu>,
-    /// Page tables and descriptors.
-    pub tables: AnonymousMemory,
-    _vm: VmFd,
-}
-
-impl Machine {
-    /// Builds a machine.
-    ///
-    /// # Errors
-    /// [`MachineError`] naming the step that failed.
-    pub fn new(kvm: &Kvm, image: &Image, config: MachineConfig) -> Result<Self, MachineError> {
-        let gate = kvm::gate::choose(kvm, config.gate)?;
-        let plan = plan(image, config.memory_bytes, PAGE_BYTES)?;
-        let vm = kvm
-            .create_vm()
-            .map_err(|error| KvmError::Ioctl { ioctl: "KVM_CREATE_VM", errno: error.errno() })?;
-        kvm::gate::configure(&vm, &gate)?;
-        let mut tables = anonymous(content::tables_bytes(&plan), "page tables")?;
-        let mut writable = anonymous(plan.slot_bytes(Slot::Writable), "guest memory")?;
-        // Slots that a vCPU cannot use yet cost less, so all but the sealed one, whose content needs the vCPU's clock, come first.
-        let tables_slot = kvm::set_anonymous(&vm, Slot::Tables, &tables)?;
-        let writable_slot = kvm::set_anonymous(&vm, Slot::Writable, &writable)?;
-        let vcpu = KvmVcpu::new(&vm, gate)?;
-        let tsc_khz = if has_invariant_tsc() { vcpu.align_tsc() } else { None };
-        let clock = Clock::start(tsc_khz);
-        vcpu.set_state(&plan, content::fill_tables(&plan, &gate, &mut tables))?;
-        let content =
-            Content::new(image, &plan, &gate, &boot_info(&plan, &config, &clock), &config.arguments);
-        for (offset, bytes) in &content.writable {
-            writable.fill(index(*offset), bytes);
-        }
-        let pieces = content.read_only.iter().map(|(offset, bytes)| (*offset, bytes.as_ref()));
-        let sealed = SealedMemory::new(index(plan.slot_bytes(Slot::ReadOnly)), pieces)
-            .map_err(|source| host("sealed memory", source))?;
-        let slots = [kvm::set_sealed(&vm, Slot::ReadOnly, &sealed)?, tables_slot, writable_slot];
-        let dispatcher = Dispatcher {
-            memory: GuestMemory::new(&plan, sealed, writable),
-            console: config.console,
-            nics: config.nics,
-            disks: config.disks,
-            clock,
-            signals: Signals::new(config.signals),
-            shutdown_told: false,
-        };
-        let monitor = Monitor::new(&plan, vcpu, dispatcher);
-        Ok(Self { plan, gate, slots, monitor, tables, _vm: vm })
-    }
-}
-
+/// Plans a machine with random addresses.
 fn plan(image: &Image, memory_bytes: u64, fault_stack_bytes: u64) -> Result<Plan, MachineError> {
-    let mut failed = None;
-    let mut random = || {
-        let mut bytes = [0; 8];
-        if let Err(error) = getrandom(&mut bytes) {
-            failed = Some(error);
+    let mut random = Random::default();
+    Ok(Plan::with_fault_stack(image, memory_bytes, fault_stack_bytes, &mut || random.draw())?)
+}
+
+/// Random numbers of the host, of which one system call gives more than a plan needs, but for a few plans in a billion.
+#[derive(Default)]
+struct Random(heapless::Vec<u64, { Random::AT_ONCE }>);
+
+impl Random {
+    const AT_ONCE: usize = 32;
+
+    fn draw(&mut self) -> Result<u64, Errno> {
+        if let Some(number) = self.0.pop() {
+            return Ok(number);
         }
-        u64::from_le_bytes(bytes)
-    };
-    // A generator that fails gives zeros for ever, which the planner would draw again for ever: ask once before.
-    random();
-    if let Some(source) = failed {
-        return Err(host("random addresses", source));
+        let mut bytes = [0; Self::AT_ONCE * size_of::<u64>()];
+        // Up to 256 bytes come whole or not at all (getrandom(2), "NOTES").
+        rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty())?;
+        self.0.extend(<[u64; Self::AT_ONCE]>::read(&bytes));
+        self.0.pop().ok_or(Errno::IO)
     }
-    Ok(Plan::with_fault_stack(image, memory_bytes, fault_stack_bytes, &mut || {
-        let mut bytes = [0; 8];
-        let _ = getrandom(&mut bytes);
-        u64::from_le_bytes(bytes)
-    })?)
 }
 
-fn getrandom(bytes: &mut [u8]) -> io::Result<()> {
-    rustix::rand::getrandom(bytes, rustix::rand::GetRandomFlags::empty())?;
-    Ok(())
-}
-
-fn anonymous(size_bytes: u64, what: &'static str) -> Result<AnonymousMemory, MachineError> {
-    AnonymousMemory::new(index(size_bytes)).map_err(|source| host(what, source))
+/// Fills a machine's memory, and puts together what its calls act on.
+fn dispatcher(
+    image: &Image,
+    plan: &Plan,
+    gate: &Gate,
+    config: MachineConfig,
+    clock: Clock,
+    mut writable: WritableMemory,
+) -> Result<Dispatcher, MachineError> {
+    let boot = boot_info(plan, &config, &clock);
+    let content = Content::new(image, plan, gate, &boot, &config.arguments);
+    for (offset, bytes) in &content.writable {
+        writable.fill(index(*offset), bytes);
+    }
+    let pieces = content.read_only.iter().map(|(offset, bytes)| (*offset, bytes.as_ref()));
+    let sealed =
+        SealedMemory::new(index(plan.slot_bytes(Slot::ReadOnly)), pieces).map_err(host("sealed memory"))?;
+    Ok(Dispatcher {
+        memory: GuestMemory::new(plan, sealed, writable),
+        console: config.console,
+        nics: config.nics,
+        disks: config.disks,
+        clock,
+        signals: Signals::new(config.signals),
+        shutdown_told: false,
+    })
 }
 
 fn boot_info(plan: &Plan, config: &MachineConfig, clock: &Clock) -> BootInfo {
@@ -197,6 +162,6 @@ fn count(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
-fn host(what: &'static str, source: io::Error) -> MachineError {
-    MachineError::Host { what, source }
+fn host(what: &'static str) -> impl Fn(io::Error) -> MachineError {
+    move |source| MachineError::Host { what, source }
 }

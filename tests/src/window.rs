@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use hvcall::{Call, Gva, RawCall, Wire};
 use loader::image::Permission;
 use loader::layout::{Plan, Region, RegionKind, Slot};
-use loader::memory::{AnonymousMemory, SealedMemory};
+use loader::memory::{SealedMemory, WritableMemory};
 use loader::monitor::clock::Clock;
 use loader::monitor::console::Console;
 use loader::monitor::disk::Disk;
@@ -48,7 +48,7 @@ impl Window {
         // Every byte that is not the guest's own shows if it is ever copied.
         let content = vec![0x5e; bytes_of(Slot::ReadOnly)];
         let sealed = SealedMemory::new(content.len(), [(0, content.as_slice())]).expect("sealed memory");
-        let writable = AnonymousMemory::new(bytes_of(Slot::Writable)).expect("memory");
+        let writable = WritableMemory::private(bytes_of(Slot::Writable)).expect("memory");
         let pipe = || pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).expect("a pipe");
         let (console, console_writer): (OwnedFd, OwnedFd) = pipe();
         let (signals, signals_writer) = pipe();

@@ -14,7 +14,7 @@ use super::plan::{Plan, Region, RegionKind, Slot};
 use super::stubs;
 use crate::address::{Gpa, PAGE_BYTES, index};
 use crate::image::{Image, Permission, Segment};
-use crate::memory::AnonymousMemory;
+use crate::memory::WritableMemory;
 
 /// A piece of a slot: its offset there, and its bytes.
 pub type Piece<'a> = (u64, Cow<'a, [u8]>);
@@ -103,7 +103,7 @@ pub fn tables_bytes(plan: &Plan) -> u64 {
 }
 
 /// Fills [`Slot::Tables`], zeroed memory of [`tables_bytes`], and gives the value for CR3.
-pub fn fill_tables(plan: &Plan, gate: &Gate, memory: &mut AnonymousMemory) -> Gpa {
+pub fn fill_tables(plan: &Plan, gate: &Gate, memory: &mut WritableMemory) -> Gpa {
     let descriptors = plan.region(RegionKind::Descriptors);
     let page = DescriptorPage { base: descriptors.gva };
     let content = page.content(
@@ -151,7 +151,7 @@ mod tests {
         let mut seed = 1_u64;
         let mut random = || {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            seed
+            Ok(seed)
         };
         let plan = Plan::new(&image, 1 << 20, &mut random).unwrap();
         let content = Content::new(&image, &plan, &Gate::PORT, &BootInfo::default(), &[]);

@@ -8,6 +8,7 @@
 
 use hvcall::Gva;
 use hvcall::boot::MAX_ARGUMENT_BYTES;
+use rustix::io::Errno;
 
 use crate::address::{Gpa, LARGE_PAGE_BYTES, PAGE_BYTES, page_ceil, page_floor};
 use crate::image::{Image, Permission};
@@ -146,6 +147,9 @@ pub enum LayoutError {
         /// What was asked for.
         given: u64,
     },
+    /// The host gives no random numbers.
+    #[error("cannot draw random addresses: {0}")]
+    Random(#[from] Errno),
 }
 
 /// Pages of boot information.
@@ -159,11 +163,11 @@ impl Plan {
     /// 64-bit numbers.
     ///
     /// # Errors
-    /// [`LayoutError`] if the memory does not do.
+    /// [`LayoutError`] if the memory does not do, or `random` fails.
     pub fn new(
         image: &Image,
         memory_bytes: u64,
-        random: &mut dyn FnMut() -> u64,
+        random: &mut dyn FnMut() -> Result<u64, Errno>,
     ) -> Result<Self, LayoutError> {
         Self::with_fault_stack(image, memory_bytes, PAGE_BYTES, random)
     }
@@ -171,12 +175,12 @@ impl Plan {
     /// As [`Plan::new`], with a fault stack of another size than a page, in whole pages.
     ///
     /// # Errors
-    /// [`LayoutError`] if the memory does not do.
+    /// [`LayoutError`] if the memory does not do, or `random` fails.
     pub fn with_fault_stack(
         image: &Image,
         memory_bytes: u64,
         fault_stack_bytes: u64,
-        random: &mut dyn FnMut() -> u64,
+        random: &mut dyn FnMut() -> Result<u64, Errno>,
     ) -> Result<Self, LayoutError> {
         let parts = image_parts(image);
         let image_bytes: u64 = parts.iter().map(|part| part.size_bytes).sum();
@@ -191,7 +195,7 @@ impl Plan {
         }
         let heap_bytes = memory_bytes - fixed;
         let mut placer = Placer::new(random);
-        let image_base = placer.unit(image.span_bytes());
+        let image_base = placer.unit(image.span_bytes())?;
         let mut regions = Vec::with_capacity(parts.len() + 8);
         for part in parts {
             let gva = Gva(image_base.0 + part.address);
@@ -206,7 +210,7 @@ impl Plan {
             (RegionKind::Stack, stack_bytes, Permission::ReadWrite),
             (RegionKind::Heap, heap_bytes, Permission::ReadWrite),
         ] {
-            let gva = placer.unit(size_bytes);
+            let gva = placer.unit(size_bytes)?;
             regions.push(placer.region(kind, gva, size_bytes, permission));
         }
         Ok(Self {
@@ -268,21 +272,21 @@ fn image_parts(image: &Image) -> Vec<Part> {
 
 /// Hands out addresses.
 struct Placer<'a> {
-    random: &'a mut dyn FnMut() -> u64,
+    random: &'a mut dyn FnMut() -> Result<u64, Errno>,
     units: Vec<(u64, u64)>,
     next_offset: [u64; 3],
 }
 
 impl<'a> Placer<'a> {
-    fn new(random: &'a mut dyn FnMut() -> u64) -> Self {
+    fn new(random: &'a mut dyn FnMut() -> Result<u64, Errno>) -> Self {
         Self { random, units: Vec::with_capacity(8), next_offset: [0; 3] }
     }
 
     /// A random base for `size_bytes`: uniform over all pages, drawn again if it comes too close to an earlier unit. The
     /// units together are a small part of the address space, so a few draws do.
-    fn unit(&mut self, size_bytes: u64) -> Gva {
+    fn unit(&mut self, size_bytes: u64) -> Result<Gva, LayoutError> {
         loop {
-            let base = page_floor((self.random)() % GVA_END);
+            let base = page_floor((self.random)()? % GVA_END);
             let Some(end) = base.checked_add(size_bytes) else { continue };
             let fits = base >= LOWEST_GVA
                 && end <= GVA_END - UNIT_DISTANCE_BYTES
@@ -292,7 +296,7 @@ impl<'a> Placer<'a> {
                 });
             if fits {
                 self.units.push((base, end));
-                return Gva(base);
+                return Ok(Gva(base));
             }
         }
     }

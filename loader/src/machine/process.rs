@@ -1,17 +1,14 @@
 //! A machine whose guest is a process.
 
-use super::{MachineConfig, MachineError, boot_info, host, plan};
+use super::{MachineConfig, MachineError, dispatcher, host, plan};
 use crate::address::index;
 use crate::backend::process::{Launch, ProcessVcpu, Reservation, fault_stack_bytes};
 use crate::image::Image;
-use crate::layout::content::Content;
 use crate::layout::{Gate, Plan, Slot};
-use crate::memory::{SealedMemory, SharedMemory};
+use crate::memory::WritableMemory;
 use crate::monitor::clock::{Clock, tsc_khz_of_cpu};
 use crate::monitor::dispatch::Dispatcher;
-use crate::monitor::memory::GuestMemory;
 use crate::monitor::run::Monitor;
-use crate::monitor::signals::Signals;
 
 /// A machine without its process. The process inherits what its maker may do, so the maker gives that up in between.
 #[derive(Debug)]
@@ -43,27 +40,11 @@ impl PreparedMachine {
                 break (plan, reservation);
             }
         };
-        let mut writable = SharedMemory::new(index(plan.slot_bytes(Slot::Writable)))
-            .map_err(|source| host("guest memory", source))?;
+        let writable =
+            WritableMemory::shared(index(plan.slot_bytes(Slot::Writable))).map_err(host("guest memory"))?;
         let clock = Clock::start(tsc_khz_of_cpu());
-        let content =
-            Content::new(image, &plan, &gate, &boot_info(&plan, &config, &clock), &config.arguments);
-        for (offset, bytes) in &content.writable {
-            writable.fill(index(*offset), bytes);
-        }
-        let pieces = content.read_only.iter().map(|(offset, bytes)| (*offset, bytes.as_ref()));
-        let sealed = SealedMemory::new(index(plan.slot_bytes(Slot::ReadOnly)), pieces)
-            .map_err(|source| host("sealed memory", source))?;
-        let launch = Launch::new(&plan, gate, reservation, &sealed, &mut writable)?;
-        let dispatcher = Dispatcher {
-            memory: GuestMemory::new(&plan, sealed, writable),
-            console: config.console,
-            nics: config.nics,
-            disks: config.disks,
-            clock,
-            signals: Signals::new(config.signals),
-            shutdown_told: false,
-        };
+        let mut dispatcher = dispatcher(image, &plan, &gate, config, clock, writable)?;
+        let launch = Launch::new(&plan, gate, reservation, &mut dispatcher.memory)?;
         Ok(Self { plan, launch, dispatcher })
     }
 
@@ -72,8 +53,8 @@ impl PreparedMachine {
     /// # Errors
     /// [`MachineError`] if the host refuses.
     pub fn start(self) -> Result<ProcessMachine, MachineError> {
-        let Self { plan, launch, dispatcher } = self;
-        let mut vcpu = launch.start(dispatcher.memory.writable())?;
+        let Self { plan, launch, mut dispatcher } = self;
+        let mut vcpu = launch.start(dispatcher.memory.writable_mut())?;
         vcpu.watch_signals(dispatcher.signals.raw_fd());
         let monitor = Monitor::new(&plan, vcpu, dispatcher);
         Ok(ProcessMachine { plan, monitor })

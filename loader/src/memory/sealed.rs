@@ -2,20 +2,21 @@
 //!
 //! After `F_SEAL_WRITE` the kernel refuses every writable mapping and every write, to this process too
 //! (fcntl(2), "File sealing"), so the guest's text and constants cannot change while the machine lives.
-#![expect(unsafe_code, reason = "maps memory")]
+#![expect(unsafe_code, reason = "views sealed memory as bytes")]
 
 use std::io;
+use std::ops::Deref;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::ptr::NonNull;
 
 use rustix::fs::{MemfdFlags, SealFlags};
-use rustix::mm::{MapFlags, ProtFlags};
+use rustix::mm::ProtFlags;
+
+use super::Mapping;
 
 /// A sealed, mapped memfd.
 #[derive(Debug)]
 pub struct SealedMemory {
-    base: NonNull<u8>,
-    size_bytes: usize,
+    mapping: Mapping,
     file: OwnedFd,
 }
 
@@ -27,40 +28,12 @@ impl SealedMemory {
     /// What the host says.
     pub fn new<'a>(size_bytes: usize, pieces: impl IntoIterator<Item = (u64, &'a [u8])>) -> io::Result<Self> {
         // The guest's process maps its code from here. A virtual machine executes it all the same, whatever the file's mode.
-        let file = super::memfd("ringwall-sealed", MemfdFlags::EXEC)?;
-        rustix::fs::ftruncate(&file, size_bytes as u64)?;
+        let file = super::memfd("ringwall-sealed", size_bytes, MemfdFlags::EXEC)?;
         for (offset, piece) in pieces {
             write_at(&file, offset, piece)?;
         }
-        rustix::fs::fcntl_add_seals(
-            &file,
-            SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL,
-        )?;
-        // SAFETY: a new mapping at an address of the kernel's choice disturbs no other; its content can no longer change.
-        let base = unsafe {
-            rustix::mm::mmap(
-                std::ptr::null_mut(),
-                size_bytes,
-                ProtFlags::READ,
-                MapFlags::SHARED,
-                file.as_fd(),
-                0,
-            )?
-        };
-        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { base, size_bytes, file })
-    }
-
-    /// First byte.
-    #[must_use]
-    pub const fn base(&self) -> NonNull<u8> {
-        self.base
-    }
-
-    /// Length.
-    #[must_use]
-    pub const fn size_bytes(&self) -> usize {
-        self.size_bytes
+        rustix::fs::fcntl_add_seals(&file, SealFlags::WRITE | super::SIZE_SEALS)?;
+        Ok(Self { mapping: Mapping::of_file(&file, size_bytes, ProtFlags::READ)?, file })
     }
 
     /// What to map in the guest's process.
@@ -72,9 +45,8 @@ impl SealedMemory {
     /// The content.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: the mapping is `size_bytes` long, readable, lives as long as `self`, and its seals keep everybody from
-        // writing it.
-        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.size_bytes) }
+        // SAFETY: the mapping is that long, readable, lives as long as `self`, and its seals keep everybody from writing it.
+        unsafe { std::slice::from_raw_parts(self.base().as_ptr(), self.size_bytes()) }
     }
 
     /// The seals that the kernel reports.
@@ -86,6 +58,14 @@ impl SealedMemory {
     }
 }
 
+impl Deref for SealedMemory {
+    type Target = Mapping;
+
+    fn deref(&self) -> &Mapping {
+        &self.mapping
+    }
+}
+
 fn write_at(file: &OwnedFd, mut offset: u64, mut piece: &[u8]) -> io::Result<()> {
     while !piece.is_empty() {
         let taken = rustix::io::pwrite(file, piece, offset)?;
@@ -93,14 +73,6 @@ fn write_at(file: &OwnedFd, mut offset: u64, mut piece: &[u8]) -> io::Result<()>
         offset += taken as u64;
     }
     Ok(())
-}
-
-impl Drop for SealedMemory {
-    fn drop(&mut self) {
-        // SAFETY: the mapping was made by `new` with this size, and `bytes` borrows from `self`.
-        let unmapped = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.size_bytes) };
-        debug_assert!(unmapped.is_ok());
-    }
 }
 
 #[cfg(test)]
@@ -114,17 +86,7 @@ mod tests {
         assert_eq!((memory.bytes()[0], memory.bytes()[8191]), (0, 0));
         assert!(memory.seals().unwrap().contains(SealFlags::WRITE | SealFlags::SEAL | SealFlags::SHRINK));
         assert_eq!(rustix::io::pwrite(&memory.file, &[1], 0), Err(rustix::io::Errno::PERM));
-        // SAFETY: the mapping is expected to be refused; if it is not, it disturbs nothing.
-        let writable = unsafe {
-            rustix::mm::mmap(
-                std::ptr::null_mut(),
-                4096,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-                &memory.file,
-                0,
-            )
-        };
-        assert_eq!(writable, Err(rustix::io::Errno::PERM));
+        let writable = Mapping::of_file(&memory.file, 4096, ProtFlags::READ | ProtFlags::WRITE);
+        assert_eq!(writable.unwrap_err().raw_os_error(), Some(libc::EPERM));
     }
 }

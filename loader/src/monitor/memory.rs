@@ -58,9 +58,8 @@ impl GuestMemory {
         clippy::expect_used,
         reason = "a plan that does not fit its own memory is a bug of the loader, met before the guest runs"
     )]
-    pub fn new(plan: &Plan, sealed: SealedMemory, writable: impl Into<WritableMemory>) -> Self {
-        let writable = writable.into();
-        assert!(sealed.bytes().len() as u64 >= plan.slot_bytes(Slot::ReadOnly));
+    pub fn new(plan: &Plan, sealed: SealedMemory, writable: WritableMemory) -> Self {
+        assert!(sealed.size_bytes() as u64 >= plan.slot_bytes(Slot::ReadOnly));
         assert!(writable.size_bytes() as u64 >= plan.slot_bytes(Slot::Writable));
         let window = |region: &crate::layout::Region| {
             let base = match region.slot {
@@ -138,6 +137,12 @@ impl GuestMemory {
     #[must_use]
     pub const fn writable(&self) -> &WritableMemory {
         &self.writable
+    }
+
+    /// The writable half, to set a machine up.
+    #[must_use]
+    pub const fn writable_mut(&mut self) -> &mut WritableMemory {
+        &mut self.writable
     }
 
     fn find(&self, address: Gva, size_bytes: u64) -> Result<(NonNull<u8>, bool), Status> {

@@ -23,4 +23,4 @@ pub mod run;
 pub mod signals;
 mod transfer;
 pub mod vcpu;
-mod wait;
+pub mod wait;

@@ -63,7 +63,7 @@ fn open_hint(errno: i32) -> &'static str {
 }
 
 impl KvmError {
-    pub(super) fn ioctl(ioctl: &'static str, error: kvm_ioctls::Error) -> Self {
+    pub(crate) fn ioctl(ioctl: &'static str, error: kvm_ioctls::Error) -> Self {
         Self::Ioctl { ioctl, errno: error.errno() }
     }
 

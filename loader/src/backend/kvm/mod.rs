@@ -7,10 +7,9 @@ mod cpuid;
 mod error;
 pub mod gate;
 mod ioctls;
+mod setup;
 pub mod state;
 mod vcpu;
-
-use std::ptr::NonNull;
 
 use kvm_bindings::{KVM_API_VERSION, KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::{Cap, Kvm, VmFd};
@@ -21,7 +20,7 @@ pub use ioctls::{IOCTLS, admit_sigterm};
 pub use vcpu::KvmVcpu;
 
 use crate::layout::Slot;
-use crate::memory::{AnonymousMemory, SealedMemory};
+use crate::memory::{Mapping, SealedMemory, WritableMemory};
 
 /// What KVM must offer, by name.
 pub(crate) const CAPABILITIES: [(Cap, &str); 3] = [
@@ -61,32 +60,26 @@ pub struct Memslot {
     pub read_only: bool,
 }
 
-/// Gives the machine a read-only slot.
+/// Gives the machine its read-only slot.
 ///
 /// # Errors
 /// [`KvmError::Memory`] if the kernel refuses.
-pub fn set_sealed(vm: &VmFd, slot: Slot, memory: &SealedMemory) -> Result<Memslot, KvmError> {
-    set_slot(vm, slot, memory.base(), memory.size_bytes(), true)
+pub fn set_sealed(vm: &VmFd, memory: &SealedMemory) -> Result<Memslot, KvmError> {
+    set_slot(vm, Slot::ReadOnly, memory, true)
 }
 
 /// Gives the machine a writable slot.
 ///
 /// # Errors
 /// [`KvmError::Memory`] if the kernel refuses.
-pub fn set_anonymous(vm: &VmFd, slot: Slot, memory: &AnonymousMemory) -> Result<Memslot, KvmError> {
-    set_slot(vm, slot, memory.base(), memory.size_bytes(), false)
+pub fn set_writable(vm: &VmFd, slot: Slot, memory: &WritableMemory) -> Result<Memslot, KvmError> {
+    set_slot(vm, slot, memory, false)
 }
 
 #[expect(unsafe_code, reason = "hands host memory to a virtual machine")]
-fn set_slot(
-    vm: &VmFd,
-    slot: Slot,
-    base: NonNull<u8>,
-    size_bytes: usize,
-    read_only: bool,
-) -> Result<Memslot, KvmError> {
-    let host = base.addr().get() as u64;
-    let slot = Memslot { slot, gpa: slot.base().0, size_bytes: size_bytes as u64, host, read_only };
+fn set_slot(vm: &VmFd, slot: Slot, memory: &Mapping, read_only: bool) -> Result<Memslot, KvmError> {
+    let (host, size_bytes) = (memory.base().addr().get() as u64, memory.size_bytes() as u64);
+    let slot = Memslot { slot, gpa: slot.base().0, size_bytes, host, read_only };
     let region = kvm_userspace_memory_region {
         slot: slot.slot.number(),
         flags: if slot.read_only { KVM_MEM_READONLY } else { 0 },

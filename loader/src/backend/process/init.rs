@@ -5,13 +5,12 @@
 //! registers and jumps to the gate with the request to unmap these very pages, which the monitor grants once.
 #![expect(unsafe_code, reason = "code for another process")]
 
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use crate::address::index;
 use crate::image::Permission;
 use crate::layout::gate::{SECOND_TRAP, START};
 use crate::layout::{Gate, Plan, Region, RegionKind, Slot};
-use crate::memory::{SealedMemory, SharedMemory};
 
 use super::filter;
 
@@ -150,7 +149,7 @@ pub(super) fn sites(plan: &Plan, gate: &Gate) -> [u64; 2] {
 
 impl Init {
     /// The pages for a plan.
-    pub(super) fn new(plan: &Plan, gate: &Gate, sealed: &SealedMemory, writable: &SharedMemory) -> Self {
+    pub(super) fn new(plan: &Plan, gate: &Gate, sealed: BorrowedFd<'_>, writable: BorrowedFd<'_>) -> Self {
         let fault_stack = plan.region(RegionKind::FaultStack);
         let stack = plan.region(RegionKind::Stack);
         // The top of the fault stack; the kernel's frame will be written over it.
@@ -231,7 +230,7 @@ impl Pages {
         self.call_into(number, arguments, 0);
     }
 
-    fn table(&mut self, plan: &Plan, sealed: &SealedMemory, writable: &SharedMemory, listener: u64) {
+    fn table(&mut self, plan: &Plan, sealed: BorrowedFd<'_>, writable: BorrowedFd<'_>, listener: u64) {
         let base = self.base;
         let end = base + INIT_BYTES;
         let at = |offset: usize| base + offset as u64;
@@ -240,7 +239,7 @@ impl Pages {
         self.call(libc::SYS_munmap, &[0, base]);
         self.call(libc::SYS_munmap, &[end, TASK_END - end]);
         for region in plan.regions.iter().filter(|region| is_mapped(region.kind)) {
-            let fd = if region.slot == Slot::Writable { writable.file() } else { sealed.file() };
+            let fd = if region.slot == Slot::Writable { writable } else { sealed };
             self.call(libc::SYS_mmap, &mapping(region, u64::from(fd.as_raw_fd().cast_unsigned())));
         }
         self.call(libc::SYS_sigaltstack, &[at(SIGNAL_STACK)]);

@@ -8,12 +8,14 @@
 //! ```text
 //! init    what the process does with itself first: a table of system calls in pages that vanish with the last of them
 //! spawn   making the process, and taking over its listener       filter   which system calls it may make
-//! vcpu    receive a notification, answer it                       rseq     leaving the C library's rseq area
+//! admit   the last step before the guest's first instruction       rseq     leaving the C library's rseq area
+//! vcpu    receive a notification, answer it
 //! ```
 //!
 //! A fault is a signal. Its handler, in the gate page, makes the trap that is no call; the kernel has put registers, error code
 //! and address on the fault stack before. The process dies with the monitor (PR_SET_PDEATHSIG).
 
+mod admit;
 mod error;
 mod filter;
 mod init;

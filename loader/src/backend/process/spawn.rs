@@ -15,7 +15,8 @@ use super::init::{self, INIT_BYTES, Init, NO_LISTENER};
 use super::{ProcessError, ProcessVcpu, rseq};
 use crate::address::{PAGE_BYTES, index, page_ceil};
 use crate::layout::{Gate, Plan};
-use crate::memory::{SealedMemory, SharedMemory, WritableMemory};
+use crate::memory::{SealedMemory, WritableMemory};
+use crate::monitor::memory::GuestMemory;
 
 /// How often a wait for the new process looks whether it is dead. It normally takes a tenth of a millisecond.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -93,28 +94,29 @@ impl Launch {
     /// Prepares a process for a plan over its memory, and writes there what it will find.
     ///
     /// # Errors
-    /// [`ProcessError`] if the host refuses.
+    /// [`ProcessError`] if the host refuses, or `memory` is not shared.
     pub fn new(
         plan: &Plan,
         gate: Gate,
         reservation: Reservation,
-        sealed: &SealedMemory,
-        writable: &mut SharedMemory,
+        memory: &mut GuestMemory,
     ) -> Result<Self, ProcessError> {
-        let init = Init::new(plan, &gate, sealed, writable);
+        let not_shared = || step("guest memory")(io::ErrorKind::Unsupported.into());
+        let writable = memory.writable().file().ok_or_else(not_shared)?;
+        let init = Init::new(plan, &gate, memory.sealed().file(), writable);
         reservation.fill(&init.content)?;
         for (offset, bytes) in init.prepared.iter().chain([&init.stack]) {
-            writable.fill(index(*offset), bytes);
+            memory.writable_mut().fill(index(*offset), bytes);
         }
         Ok(Self { reservation, init, sites: init::sites(plan, &gate), gate })
     }
 
-    /// Makes the process and waits until it asks for its last step. `memory` is what [`Launch::new`] was given, and its
-    /// descriptors are still open.
+    /// Makes the process and waits until it asks for its last step. `memory` is the writable half of what [`Launch::new`] was
+    /// given, and the descriptors of both halves are still open.
     ///
     /// # Errors
     /// [`ProcessError`] if the host refuses, or the process ends instead.
-    pub fn start(self, memory: &WritableMemory) -> Result<ProcessVcpu, ProcessError> {
+    pub fn start(self, memory: &mut WritableMemory) -> Result<ProcessVcpu, ProcessError> {
         rseq::unregister()?;
         let pid = fork_into(self.reservation.base).map_err(step("fork"))?;
         let child = Child(Some(pid));
@@ -123,7 +125,7 @@ impl Launch {
         // SAFETY: `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP` (include/uapi/linux/seccomp.h) as a value. Kernels before 6.6 refuse it, and
         // are slower.
         let _ = unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags) };
-        while !super::vcpu::is_readable(listener.as_fd(), PATIENCE) {
+        while !super::admit::is_readable(listener.as_fd(), PATIENCE) {
             self.check(pid)?;
         }
         let mut vcpu = ProcessVcpu::new(listener, child, self.gate, self.sites);
@@ -131,7 +133,7 @@ impl Launch {
             return Err(ProcessError::Lost);
         }
         for (offset, bytes) in &self.init.prepared {
-            clear(memory, *offset, bytes.len());
+            memory.fill(index(*offset), &vec![0; bytes.len()]);
         }
         Ok(vcpu)
     }
@@ -189,14 +191,6 @@ impl Drop for Child {
             let _ = waitpid(pid, None);
         }
     }
-}
-
-fn clear(memory: &WritableMemory, offset: u64, count: usize) {
-    assert!(index(offset) + count <= memory.size_bytes());
-    // SAFETY: within the memory by the assertion.
-    let target = unsafe { memory.base().add(index(offset)) };
-    // SAFETY: that many bytes are there by the assertion; the guest is stopped and no reference into its memory exists.
-    unsafe { target.as_ptr().write_bytes(0, count) };
 }
 
 /// Makes a process that shares our descriptors and jumps to `init` at once. It dies with us, even if we are dead already.

@@ -1,16 +1,17 @@
 //! The guest's process as a vCPU: receive a notification, answer it.
-#![expect(unsafe_code, reason = "ioctls and ppoll take pointers")]
+#![expect(unsafe_code, reason = "ioctls take pointers, and a descriptor is named by number")]
 
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
-use std::time::Duration;
 
 use hvcall::{Gva, RawCall, Wire as _};
 use libc::{seccomp_data, seccomp_notif, seccomp_notif_resp};
+use rustix::event::{PollFd, PollFlags};
 
 use super::spawn::Child;
 use crate::layout::Gate;
 use crate::monitor::memory::GuestMemory;
 use crate::monitor::vcpu::{Exception, Registers, Trap, Vcpu, VcpuError};
+use crate::monitor::wait;
 
 /// The ioctls of a running guest's listener.
 pub const IOCTLS: [u64; 2] = [libc::SECCOMP_IOCTL_NOTIF_RECV, libc::SECCOMP_IOCTL_NOTIF_SEND];
@@ -26,50 +27,20 @@ const CONTEXT_WORDS: usize = 23;
 /// A guest's process.
 #[derive(Debug)]
 pub struct ProcessVcpu {
-    listener: OwnedFd,
-    _child: Child,
-    gate: Gate,
+    pub(super) listener: OwnedFd,
+    pub(super) _child: Child,
+    pub(super) gate: Gate,
     /// Where system calls return to: the gate's, the handlers'.
-    sites: [u64; 2],
-    call: seccomp_data,
-    answer: Option<seccomp_notif_resp>,
+    pub(super) sites: [u64; 2],
+    pub(super) call: seccomp_data,
+    pub(super) answer: Option<seccomp_notif_resp>,
     /// What to wait for besides notifications, on kernels that do not say on the listener that a guest is gone.
-    signals: Option<RawFd>,
+    pub(super) signals: Option<RawFd>,
 }
 
 impl ProcessVcpu {
-    pub(super) const fn new(listener: OwnedFd, child: Child, gate: Gate, sites: [u64; 2]) -> Self {
-        Self { listener, _child: child, gate, sites, call: NO_CALL, answer: None, signals: None }
-    }
-
-    /// Takes the process's request to unmap its init pages, the last that it makes itself. The first entry will grant it.
-    pub(super) fn admit(&mut self, base: u64, size_bytes: u64) -> bool {
-        let expected = self.receive().is_ok()
-            && i64::from(self.call.nr) == libc::SYS_munmap
-            && self.call.instruction_pointer == self.sites[0]
-            && self.call.args[..2] == [base, size_bytes];
-        if let Some(answer) = &mut self.answer {
-            answer.flags = u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(0);
-        }
-        expected
-    }
-
-    /// Waits on `signals`, the signalfd that gets SIGCHLD, as well as on the listener, if this kernel needs it: since Linux 6.11 a wait
-    /// for notifications ends when there is nobody left to send one.
-    pub fn watch_signals(&mut self, signals: RawFd) {
-        if !ends_by_itself(rustix::system::uname().release().to_str().unwrap_or_default()) {
-            self.signals = Some(signals);
-        }
-    }
-
-    /// The descriptor, for the sandbox.
-    #[must_use]
-    pub fn listener(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
-    }
-
     /// Takes the next notification, and prepares its answer.
-    fn receive(&mut self) -> Result<(), i32> {
+    pub(super) fn receive(&mut self) -> Result<(), i32> {
         let mut notification = seccomp_notif { id: 0, pid: 0, flags: 0, data: NO_CALL };
         self.ioctl(libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut notification)?;
         self.call = notification.data;
@@ -87,33 +58,17 @@ impl ProcessVcpu {
     }
 }
 
-const NO_CALL: seccomp_data = seccomp_data { nr: 0, arch: 0, instruction_pointer: 0, args: [0; 6] };
+pub(super) const NO_CALL: seccomp_data =
+    seccomp_data { nr: 0, arch: 0, instruction_pointer: 0, args: [0; 6] };
 
-/// Whether this kernel release is 6.11 or newer. One that does not look like a release is taken for old.
-fn ends_by_itself(release: &str) -> bool {
-    let mut numbers = release.split(|character: char| !character.is_ascii_digit()).map(str::parse::<u32>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (6, 11),
-        _ => false,
-    }
-}
-
-/// Events of descriptors: as ppoll, with none for what cannot be waited for.
-fn poll<const N: usize>(fds: [RawFd; N], timeout: Option<Duration>) -> [i16; N] {
-    let mut fds = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
-    let timeout = timeout.map(|timeout| libc::timespec {
-        tv_sec: timeout.as_secs().cast_signed(),
-        tv_nsec: i64::from(timeout.subsec_nanos()),
-    });
-    let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: an array of that many entries, a timeout that is null or valid, and no signal mask.
-    let ready = unsafe { libc::ppoll(fds.as_mut_ptr(), N as u64, timeout, std::ptr::null()) };
-    if ready > 0 { fds.map(|fd| fd.revents) } else { [0; N] }
-}
-
-/// Whether a notification waits, or comes in time.
-pub(super) fn is_readable(listener: BorrowedFd<'_>, timeout: Duration) -> bool {
-    poll([listener.as_raw_fd()], Some(timeout))[0] & libc::POLLIN != 0
+/// What descriptors that are waited for have to say: nothing if the time was over first.
+fn poll<const N: usize>(
+    fds: [BorrowedFd<'_>; N],
+    timeout_ns: Option<u64>,
+) -> Result<[PollFlags; N], VcpuError> {
+    let mut fds = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+    wait::poll(&mut fds, timeout_ns).map_err(|errno| VcpuError::Run { errno: errno.raw_os_error() })?;
+    Ok(fds.map(|fd| fd.revents()))
 }
 
 impl Vcpu for ProcessVcpu {
@@ -127,12 +82,14 @@ impl Vcpu for ProcessVcpu {
         }
         loop {
             if let Some(signals) = self.signals {
-                let [called, signalled] = poll([self.listener.as_raw_fd(), signals], None);
-                if signalled != 0 {
+                // SAFETY: the monitor that owns this vCPU owns the signalfd as well, and keeps it open.
+                let signals = unsafe { BorrowedFd::borrow_raw(signals) };
+                let [called, signalled] = poll([self.listener.as_fd(), signals], None)?;
+                if !signalled.is_empty() {
                     return Ok(Trap::Interrupted);
                 }
-                if called & libc::POLLIN == 0 {
-                    continue;
+                if !called.contains(PollFlags::IN) {
+                    if called.contains(PollFlags::HUP) { return Ok(Trap::Killed) } else { continue }
                 }
             }
             match self.receive() {
@@ -140,7 +97,8 @@ impl Vcpu for ProcessVcpu {
                 Err(libc::EINTR) => {}
                 // Of a killed guest's call, or for want of a guest.
                 Err(libc::ENOENT) => {
-                    if poll([self.listener.as_raw_fd()], Some(Duration::ZERO))[0] & libc::POLLHUP != 0 {
+                    let [called] = poll([self.listener.as_fd()], Some(0))?;
+                    if called.contains(PollFlags::HUP) {
                         return Ok(Trap::Killed);
                     }
                 }
@@ -206,20 +164,5 @@ impl Vcpu for ProcessVcpu {
         let general = [rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15];
         let registers = Registers { general, rip, rflags };
         Exception { vector: u8::try_from(vector).unwrap_or(0), error_code, fault_address, registers }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kernels_that_leave_a_monitor_waiting_are_known() {
-        for old in ["5.19.0", "6.1.0-44-amd64", "6.8.0-generic", "6.10.14", "", "x.y"] {
-            assert!(!ends_by_itself(old), "{old}");
-        }
-        for new in ["6.11.0", "6.12-rc1", "6.18.44-fc", "7.0"] {
-            assert!(ends_by_itself(new), "{new}");
-        }
     }
 }
