@@ -7,12 +7,14 @@
 //! machine            all of that put together                  monitor    the trusted part: runs the guest
 //! sandbox            what the monitor gives up                 net        taps, the userspace network
 //! signature          whose image it is
+//! build              a crate folder to an image                audit      an image's properties, with evidence
 //! ```
 //!
 //! The monitor is the only code that is trusted once a guest runs: `monitor`, `backend` and what they call. Everything else is
 //! done before, or in another process.
 
 pub mod address;
+pub mod audit;
 pub mod backend;
 pub mod build;
 pub mod device_spec;

@@ -9,6 +9,7 @@ use loader::net::tap::TapError;
 use loader::net::user::UserNetError;
 use loader::parent::StartError;
 use loader::signature::SignatureError;
+use loader::symbols::SymbolsError;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,10 @@ pub(crate) enum CommandError {
     Build(#[from] BuildError),
     #[error(transparent)]
     Image(#[from] ImageError),
+    #[error("the audit failed: {0}")]
+    Audit(String),
+    #[error(transparent)]
+    Symbols(#[from] SymbolsError),
     #[error(transparent)]
     Signature(#[from] SignatureError),
     #[error(transparent)]
@@ -42,6 +47,8 @@ impl CommandError {
             Self::Build(error) => error.exit_code(),
             Self::Image(error) => error.exit_code(),
             Self::Signature(error) => error.exit_code(),
+            Self::Audit(_) => ExitCode::BAD_IMAGE,
+            Self::Symbols(error) => error.exit_code(),
             Self::Tap(error) => error.exit_code(),
             Self::Disk(error) => error.exit_code(),
             Self::UserNet(_) | Self::SocketPair(_) | Self::Start(_) => ExitCode::HOST_ERROR,

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, thin.
 
+mod audit;
 mod build;
 mod devices;
 mod doctor;
@@ -25,6 +26,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Arguments),
+    Audit(audit::Arguments),
     Run(Box<run::Arguments>),
     Key(key::KeyArguments),
     Sign(key::SignArguments),
@@ -65,6 +67,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Build(arguments) => build::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Run(arguments) => run::run(*arguments),
         Command::Key(arguments) => key::make(&arguments),
         Command::Sign(arguments) => key::sign(&arguments),

@@ -16,7 +16,7 @@ use loader::parent::{self, RunConfig};
 use loader::signature;
 
 use super::error::CommandError;
-use super::{devices, size};
+use super::{audit, devices, size};
 
 /// Run an appliance: a sealed image, or a crate folder that is built first
 #[derive(Debug, clap::Args)]
@@ -64,6 +64,9 @@ pub(crate) struct Arguments {
     /// to fit
     #[arg(long, value_name = "PUB")]
     require_key: Vec<String>,
+    /// Audit the image first, and refuse it if a check fails
+    #[arg(long)]
+    audit: bool,
     /// Say more about the machine
     #[arg(long, short)]
     verbose: bool,
@@ -72,6 +75,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
     let image_path = image_path(&arguments.path, arguments.verbose)?;
     let image = open(&image_path, &arguments)?;
+    if arguments.audit {
+        audit::require(&image, &image_path)?;
+    }
     let (nics, disks) = devices::open(
         &image.manifest,
         &devices::Wanted {

@@ -16,6 +16,7 @@ use std::path::Path;
 use hvcall::Manifest;
 
 pub use error::ImageError;
+pub(crate) use notes::Notes;
 pub use relocation::Relocation;
 
 /// Largest image file.

@@ -12,13 +12,20 @@ use super::parse::{Header, note_headers};
 const MAX_NOTES: usize = 32;
 
 /// What the notes say.
-pub(super) struct Notes {
-    pub(super) manifest: Manifest,
+pub(crate) struct Notes {
+    pub(crate) manifest: Manifest,
     /// Link-time address of the gate page, as claimed.
-    pub(super) gate: u64,
+    pub(crate) gate: u64,
 }
 
-pub(super) fn find(headers: &[Header], bytes: &[u8]) -> Result<Notes, ImageError> {
+impl Notes {
+    /// Finds both, each once. Neither has been checked.
+    pub(crate) fn find(headers: &[Header], bytes: &[u8]) -> Result<Self, ImageError> {
+        find(headers, bytes)
+    }
+}
+
+fn find(headers: &[Header], bytes: &[u8]) -> Result<Notes, ImageError> {
     let (mut manifest, mut gate) = (None, None);
     for header in note_headers(headers) {
         let Some(mut notes) = header.notes(LittleEndian, bytes)? else { continue };

@@ -9,7 +9,7 @@ use object::elf::{
 };
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
-use super::{Image, ImageError, MAX_SPAN_BYTES, Permission, Segment, notes, relocation};
+use super::{Image, ImageError, MAX_SPAN_BYTES, Notes, Permission, Segment, relocation};
 use crate::address::{PAGE_BYTES, index, page_ceil, page_floor};
 
 /// Most program headers. Linkers make about a dozen.
@@ -33,7 +33,7 @@ pub(super) fn parse(bytes: Vec<u8>) -> Result<Image, ImageError> {
         return Err(ImageError::Entry(entry));
     }
     let relro = relro(headers, &segments)?;
-    let notes = notes::find(headers, &bytes)?;
+    let notes = Notes::find(headers, &bytes)?;
     notes.manifest.check()?;
     check_gate(notes.gate, &segments, &bytes)?;
     let relocations = relocation::find(headers, &segments, &bytes)?;

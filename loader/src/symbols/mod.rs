@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 pub use backtrace::format_backtrace;
 pub use build_id::build_id;
 use hvcall::ExitCode;
+pub(crate) use resolve::resolve as resolve_in;
 use thiserror::Error;
 
 /// Largest side file that is read.
@@ -131,6 +132,12 @@ impl Symbols {
             return Err(SymbolsError::Mismatch { path, wanted: hex(wanted), found: hex(found) });
         }
         Ok(Self { file })
+    }
+
+    /// The side file's bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.file
     }
 
     /// Looks up image offsets. The image is linked at address 0, so an offset is a link-time address.

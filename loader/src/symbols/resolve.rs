@@ -10,7 +10,7 @@ use super::Location;
 type Reader<'file> = EndianSlice<'file, DwarfEndian>;
 
 /// Everything known about each address. A file whose debug data is damaged still gives the names of its symbol table.
-pub(super) fn resolve(file: &[u8], addresses: &[u64]) -> Vec<Vec<Location>> {
+pub(crate) fn resolve(file: &[u8], addresses: &[u64]) -> Vec<Vec<Location>> {
     let Ok(elf) = ElfFile64::<LittleEndian>::parse(file) else {
         return vec![Vec::new(); addresses.len()];
     };
