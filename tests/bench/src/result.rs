@@ -1,5 +1,7 @@
 //! Results as a table for people and as JSON for machines.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 /// One comparison.
@@ -32,4 +34,18 @@ pub fn print(comparisons: &[Comparison], json: bool) -> serde_json::Result<()> {
         println!("{name:<44} {unit:>5} {ours:>12.2} {reference:>12.2} {ratio:>7.3}");
     }
     Ok(())
+}
+
+/// Comparisons as a Markdown table.
+#[must_use]
+pub fn markdown(title: &str, comparisons: &[Comparison]) -> String {
+    let mut text = format!(
+        "# {title}\n\n| median | unit | ours | reference | ratio |\n| --- | --- | --- | --- | --- |\n"
+    );
+    for row in comparisons {
+        let Comparison { name, unit, ours, reference, ratio } = row;
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "| {name} | {unit} | {ours:.2} | {reference:.2} | {ratio:.3} |");
+    }
+    text
 }

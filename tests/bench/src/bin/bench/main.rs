@@ -3,9 +3,11 @@
 mod boot;
 mod hypercall;
 mod memory;
+mod network;
 
 use std::process::ExitCode;
 
+use bench::chart;
 use bench::result::{self, Comparison};
 use clap::Parser;
 
@@ -20,9 +22,15 @@ struct Arguments {
     /// Print a JSON list of {name, unit, ours, reference, ratio}
     #[arg(long)]
     json: bool,
-    /// Rounds; each gives one number for either side
-    #[arg(long, default_value_t = 200)]
-    rounds: usize,
+    /// Write KIND.json, KIND.md and a chart, KIND.svg, into this folder
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<std::path::PathBuf>,
+    /// Of `net`, measure this part only
+    #[arg(long)]
+    only: Option<network::Part>,
+    /// Rounds; each gives one number for either side [default: 200; 5 for the network]
+    #[arg(long)]
+    rounds: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -31,6 +39,28 @@ enum Kind {
     Boot,
     /// One hypercall, and the monitor's own part of it
     Hypercall,
+    /// Frames, TCP in bulk, idle connections, idling and waking up (as root)
+    Net,
+    /// `web` and nginx under wrk (as root)
+    Http,
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Boot => "boot",
+            Self::Hypercall => "hypercall",
+            Self::Net => "net",
+            Self::Http => "http",
+        }
+    }
+
+    const fn rounds(self) -> usize {
+        match self {
+            Self::Boot | Self::Hypercall => 200,
+            Self::Net | Self::Http => network::ROUNDS,
+        }
+    }
 }
 
 /// A backend, with the floor that it is measured against.
@@ -56,7 +86,7 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match measure(&arguments).and_then(|rows| Ok(result::print(&rows, arguments.json)?)) {
+    match measure(&arguments).and_then(|rows| show(&arguments, &rows)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
@@ -65,13 +95,27 @@ fn main() -> ExitCode {
     }
 }
 
+fn show(arguments: &Arguments, rows: &[Comparison]) -> Result<(), Failure> {
+    if let Some(folder) = &arguments.out {
+        std::fs::create_dir_all(folder)?;
+        let (kind, backend) = (arguments.kind.name(), arguments.backend.name());
+        let title = format!("scripts/bench {kind} --backend {backend}");
+        std::fs::write(folder.join(format!("{kind}.json")), serde_json::to_string_pretty(rows)?)?;
+        std::fs::write(folder.join(format!("{kind}.md")), result::markdown(&title, rows))?;
+        svg::save(folder.join(format!("{kind}.svg")), &chart::ratios(&title, rows))?;
+    }
+    Ok(result::print(rows, arguments.json)?)
+}
+
 fn measure(arguments: &Arguments) -> Result<Vec<Comparison>, Failure> {
-    let rounds = arguments.rounds.max(1);
+    let rounds = arguments.rounds.unwrap_or(arguments.kind.rounds()).max(1);
     match arguments.kind {
         Kind::Boot => {
             Ok(vec![boot::measure(arguments.backend, rounds)?, memory::measure(arguments.backend)?])
         }
         Kind::Hypercall => hypercall::measure(arguments.backend, rounds),
+        Kind::Net => network::measure(arguments.backend, rounds, arguments.only),
+        Kind::Http => network::measure_http(arguments.backend, rounds),
     }
 }
 

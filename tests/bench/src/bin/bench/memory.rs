@@ -51,7 +51,8 @@ pub(crate) fn measure(backend: Backend) -> Result<Comparison, Failure> {
     })
 }
 
-fn resident_kib(pid: &str) -> Result<f64, Failure> {
+/// Resident memory of one process.
+pub(crate) fn resident_kib(pid: &str) -> Result<f64, Failure> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
     Ok(line.trim().trim_end_matches("kB").trim().parse()?)

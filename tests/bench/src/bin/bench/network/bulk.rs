@@ -1,0 +1,65 @@
+//! TCP in bulk: the guest over the tap, the kernel's own stack over a veth of the same MTU.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use bench::result::Comparison;
+
+use super::guest::Guest;
+use super::in_turn;
+use super::native::{CHUNK_BYTES, DISCARD, GENERATOR, serve};
+use super::world::{GUEST, PEER, World};
+use crate::{Backend, Failure};
+
+/// How long a transfer runs before it counts, and how long it counts.
+const WARM_UP: Duration = Duration::from_millis(300);
+const COUNTED: Duration = Duration::from_millis(1000);
+
+/// Bits per second in each direction, one connection.
+pub(super) fn measure(world: &World, backend: Backend, rounds: usize) -> Result<Vec<Comparison>, Failure> {
+    world.as_peer(serve)?;
+    let mut guest = Guest::start(backend, "traffic", &[], &["serve"])?;
+    guest.line_with("serving")?;
+    let rows = vec![
+        in_turn("TCP to the guest / kernel over veth", "Gb/s", rounds, || upload(GUEST), || upload(PEER))?,
+        in_turn(
+            "TCP from the guest / kernel over veth",
+            "Gb/s",
+            rounds,
+            || download(GUEST),
+            || download(PEER),
+        )?,
+    ];
+    guest.end()?;
+    Ok(rows)
+}
+
+/// Gigabits per second that a host's discard service takes.
+fn upload(host: &str) -> Result<f64, Failure> {
+    let mut stream = TcpStream::connect((host, DISCARD))?;
+    let bytes = vec![b'x'; CHUNK_BYTES];
+    rate(|| Ok(stream.write(&bytes)?))
+}
+
+/// Gigabits per second that a host's character generator gives.
+pub(super) fn download(host: &str) -> Result<f64, Failure> {
+    let mut stream = TcpStream::connect((host, GENERATOR))?;
+    let mut bytes = vec![0; CHUNK_BYTES];
+    rate(|| Ok(stream.read(&mut bytes)?))
+}
+
+fn rate(mut step: impl FnMut() -> Result<usize, Failure>) -> Result<f64, Failure> {
+    let begun = Instant::now();
+    while begun.elapsed() < WARM_UP {
+        step()?;
+    }
+    let (start, mut moved) = (Instant::now(), 0);
+    while start.elapsed() < COUNTED {
+        match step()? {
+            0 => return Err("the connection ended".into()),
+            bytes => moved += bytes,
+        }
+    }
+    Ok(moved as f64 * 8.0 / start.elapsed().as_secs_f64() / 1e9)
+}
