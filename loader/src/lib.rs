@@ -19,6 +19,7 @@ pub mod backend;
 pub mod build;
 pub mod device_spec;
 pub mod doctor;
+pub mod evidence;
 pub mod image;
 pub mod layout;
 pub mod machine;

@@ -23,6 +23,7 @@ async fn main() -> u8 {
     println!("crash: {how}");
     match how {
         "null" => memory::read_null(),
+        "locals" => memory::read_null_among_locals(),
         "stack" => memory::overflow_stack(),
         "jump-data" => memory::jump_to_data(),
         "write-text" => memory::write_to_text(),

@@ -19,6 +19,17 @@ pub(crate) fn read_null() {
     black_box(value);
 }
 
+/// Reads address 0, with something for a debugger to show.
+#[inline(never)]
+pub(crate) fn read_null_among_locals() {
+    let width = 1920_u64;
+    let name = "panel";
+    let rows = [3_u32, 1, 4];
+    black_box((&raw const width, &raw const name, &raw const rows));
+    read_null();
+    black_box((&raw const width, &raw const name, &raw const rows));
+}
+
 /// Recurses until the stack is used up.
 #[inline(never)]
 pub(crate) fn overflow_stack() {

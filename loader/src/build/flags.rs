@@ -15,7 +15,7 @@ pub(super) const PROFILE: [(&str, &str); 8] = [
     ("CARGO_PROFILE_RELEASE_LTO", "fat"),     // what is not used is not in the image, `core` included
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
     ("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", "true"), // a wrapped length is a panic, not a hole
-    ("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only"), // for the symbol side file; never in the image
+    ("CARGO_PROFILE_RELEASE_DEBUG", "full"),           // for the symbol side file; never in the image
     ("CARGO_PROFILE_RELEASE_SPLIT_DEBUGINFO", "off"),  // ... which is one file
     ("CARGO_PROFILE_RELEASE_STRIP", "none"),           // sealing strips, after the side file is saved
     ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),

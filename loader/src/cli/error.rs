@@ -4,6 +4,7 @@ use hvcall::ExitCode;
 use loader::backend::choice::Mismatch;
 use loader::build::BuildError;
 use loader::device_spec::DiskError;
+use loader::evidence::output::OutputError;
 use loader::image::ImageError;
 use loader::net::tap::TapError;
 use loader::net::user::UserNetError;
@@ -37,6 +38,8 @@ pub(crate) enum CommandError {
     #[error("cannot make a socket pair for the network: {0}")]
     SocketPair(std::io::Error),
     #[error(transparent)]
+    Output(#[from] OutputError),
+    #[error(transparent)]
     Start(#[from] StartError),
 }
 
@@ -51,7 +54,7 @@ impl CommandError {
             Self::Symbols(error) => error.exit_code(),
             Self::Tap(error) => error.exit_code(),
             Self::Disk(error) => error.exit_code(),
-            Self::UserNet(_) | Self::SocketPair(_) | Self::Start(_) => ExitCode::HOST_ERROR,
+            Self::UserNet(_) | Self::SocketPair(_) | Self::Output(_) | Self::Start(_) => ExitCode::HOST_ERROR,
         }
     }
 }

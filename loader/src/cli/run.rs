@@ -9,11 +9,12 @@ use loader::backend::choice::{self, BackendChoice};
 use loader::backend::kvm::GateChoice;
 use loader::build::BuildOptions;
 use loader::device_spec::{DiskSpec, NetSpec};
+use loader::evidence::output::Output;
 use loader::image::{self, Image};
 use loader::layout::Gate;
 use loader::net::rules::{Allow, Publish};
 use loader::parent::{self, RunConfig};
-use loader::signature;
+use loader::signature::{self, Signed};
 
 use super::error::CommandError;
 use super::{audit, devices, size};
@@ -67,6 +68,12 @@ pub(crate) struct Arguments {
     /// Audit the image first, and refuse it if a check fails
     #[arg(long)]
     audit: bool,
+    /// Write down what ran: digests of the image and of sealed memory before and after, gate, host, end (JSON)
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
+    /// Write an ELF core for gdb if the appliance faults, panics or breaks the contract. It holds all of its memory
+    #[arg(long, value_name = "FILE")]
+    core: Option<PathBuf>,
     /// Say more about the machine
     #[arg(long, short)]
     verbose: bool,
@@ -74,7 +81,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
     let image_path = image_path(&arguments.path, arguments.verbose)?;
-    let image = open(&image_path, &arguments)?;
+    let (image, signed) = open(&image_path, &arguments)?;
     if arguments.audit {
         audit::require(&image, &image_path)?;
     }
@@ -103,21 +110,22 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         disks,
         grace: arguments.grace,
         time_limit: arguments.time_limit,
+        signed,
+        receipt: arguments.receipt.map(|path| Output::create(&path, 0o644)).transpose()?,
+        core: arguments.core.map(|path| Output::create(&path, 0o600)).transpose()?,
         verbose: arguments.verbose,
     })?)
 }
 
 /// Reads the image, and has its signature checked before anything of it is looked at.
-fn open(path: &Path, arguments: &Arguments) -> Result<Image, CommandError> {
+fn open(path: &Path, arguments: &Arguments) -> Result<(Image, Option<Signed>), CommandError> {
     let bytes = image::read(path)?;
     let keys = super::key::keys(&arguments.require_key)?;
-    if !keys.is_empty() {
-        let signed = signature::check(path, &bytes, &keys)?;
-        if arguments.verbose {
-            loader::say!("ringwall: signed by key {}: {}", signed.key_id, signed.comment);
-        }
+    let signed = if keys.is_empty() { None } else { Some(signature::check(path, &bytes, &keys)?) };
+    if let (Some(signed), true) = (&signed, arguments.verbose) {
+        loader::say!("ringwall: signed by key {}: {}", signed.key_id, signed.comment);
     }
-    Ok(Image::parse(bytes)?)
+    Ok((Image::parse(bytes)?, signed))
 }
 
 /// The image itself, or the one that the crate folder builds into.

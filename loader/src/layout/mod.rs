@@ -2,6 +2,7 @@
 //!
 //! [`plan`] decides where everything lies, [`page_tables`] and [`descriptors`] turn the plan into what the CPU reads,
 //! [`gate`] and [`stubs`] into the few instructions that are the monitor's, [`content`] into the pages' bytes.
+//! [`units`] says how random a plan is.
 
 pub mod content;
 pub mod descriptors;
@@ -9,6 +10,7 @@ pub mod gate;
 pub mod page_tables;
 pub mod plan;
 pub mod stubs;
+pub mod units;
 
 pub use gate::Gate;
 pub use plan::{LayoutError, Plan, Region, RegionKind, Slot};

@@ -90,11 +90,19 @@ impl Mapping {
     /// If the range does not lie in the memory.
     #[must_use]
     pub fn copy_out(&self, offset: usize, size_bytes: usize) -> Vec<u8> {
-        let source = self.at(offset, size_bytes);
         let mut copy = vec![0; size_bytes];
-        // SAFETY: that many bytes lie behind `source`; the target is a fresh vector of that length.
-        unsafe { std::ptr::copy_nonoverlapping(source.as_ptr(), copy.as_mut_ptr(), size_bytes) };
+        self.copy_to(offset, &mut copy);
         copy
+    }
+
+    /// Copies what lies at `offset` to all of `copy`, while the guest is stopped.
+    ///
+    /// # Panics
+    /// If the range does not lie in the memory.
+    pub fn copy_to(&self, offset: usize, copy: &mut [u8]) {
+        let source = self.at(offset, copy.len());
+        // SAFETY: that many bytes lie behind `source`; nothing of Rust's overlaps a mapping.
+        unsafe { std::ptr::copy_nonoverlapping(source.as_ptr(), copy.as_mut_ptr(), copy.len()) };
     }
 
     /// Where the `size_bytes` bytes at `offset` begin.

@@ -1,16 +1,17 @@
 //! From an end record to an exit code and lines for people.
 
 use std::fmt::Write as _;
-use std::io::{Read as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::io::Write as _;
 use std::path::PathBuf;
 
-use hvcall::{ExitCode, GuestExit, Wire as _};
+use hvcall::{ExitCode, GuestExit};
 use nix::sys::signal::Signal;
 
 use super::RunConfig;
+use super::report::Report;
 use super::supervise::Outcome;
 use crate::layout::stubs;
+use crate::layout::units::{self, Units};
 use crate::monitor::end::{End, EndRecord, OUTSIDE};
 use crate::monitor::vcpu::Registers;
 use crate::symbols::{Symbols, format_backtrace};
@@ -33,13 +34,14 @@ impl Explainer {
     }
 
     /// Prints what a person wants to know about the end, if anything, and gives the exit code.
-    pub(super) fn explain(&self, outcome: Outcome, report: &OwnedFd) -> ExitCode {
+    pub(super) fn explain(&self, outcome: Outcome, report: &Report) -> ExitCode {
         let name = &self.name;
         match outcome {
             Outcome::Exited(code) => {
-                if let Some((record, end)) = read_record(report) {
+                if let Some((record, end)) = &report.end {
+                    let units = report.opening.unwrap_or_default().units;
                     // As with `say`: a reader that is gone changes nothing.
-                    let _ = std::io::stderr().write_all(self.text(&record, end).as_bytes());
+                    let _ = std::io::stderr().write_all(self.text(record, *end, &units).as_bytes());
                 }
                 ExitCode(code)
             }
@@ -66,13 +68,13 @@ impl Explainer {
         }
     }
 
-    fn text(&self, record: &EndRecord, end: End) -> String {
+    fn text(&self, record: &EndRecord, end: End, units: &Units) -> String {
         let what = match end {
             End::Exit(GuestExit::Status(_)) => return String::new(),
             End::Exit(GuestExit::Panic) => {
                 return format!("ringwall: {}: the appliance panicked\n", self.name);
             }
-            End::Fault { vector } => exception(record, vector),
+            End::Fault { vector } => exception(record, vector, units),
             End::ForeignTrap => "contract violation: a trap from outside the hypercall gate".to_owned(),
             End::BadExit { argument } => format!("contract violation: exit with status {argument:#x}"),
             End::ForeignExit { reason, detail } => {
@@ -96,7 +98,7 @@ impl Explainer {
         };
         let mut text = format!("ringwall: {}: {what}\n", self.name);
         self.add_backtrace(&mut text, record);
-        add_registers(&mut text, record);
+        add_registers(&mut text, record, units);
         text
     }
 
@@ -115,16 +117,7 @@ impl Explainer {
     }
 }
 
-/// Reads the record; nothing for a monitor that never got as far.
-fn read_record(report: &OwnedFd) -> Option<(EndRecord, End)> {
-    let mut bytes = Vec::new();
-    let file = std::fs::File::from(report.try_clone().ok()?);
-    file.take(EndRecord::SIZE_BYTES as u64).read_to_end(&mut bytes).ok()?;
-    let record = (bytes.len() == EndRecord::SIZE_BYTES).then(|| EndRecord::read(&bytes))?;
-    record.end().map(|end| (record, end))
-}
-
-fn exception(record: &EndRecord, vector: u8) -> String {
+fn exception(record: &EndRecord, vector: u8, units: &Units) -> String {
     let name = stubs::name(vector);
     if vector != 14 {
         let code = if stubs::has_error_code(vector) {
@@ -151,7 +144,8 @@ fn exception(record: &EndRecord, vector: u8) -> String {
     } else {
         "nothing is mapped there"
     };
-    format!("{name} (vector {vector}, error code {:#x}): {access} at {address:#x}: {why}", record.error_code)
+    let place = units::place(units, address);
+    format!("{name} (vector {vector}, error code {:#x}): {access} at {place}: {why}", record.error_code)
 }
 
 fn killed(signal: u8) -> String {
@@ -162,13 +156,13 @@ fn killed(signal: u8) -> String {
     }
 }
 
-fn add_registers(text: &mut String, record: &EndRecord) {
+fn add_registers(text: &mut String, record: &EndRecord, units: &Units) {
     let named = Registers::NAMES.iter().zip(&record.general);
     let extra = [("rip", &record.rip), ("rflags", &record.rflags)];
     let all: Vec<String> = named
         .map(|(name, value)| (*name, value))
         .chain(extra)
-        .map(|(name, value)| format!("{name:>6} {value:016x}"))
+        .map(|(name, value)| format!("{name:>6} {:>18}", units::place(units, *value)))
         .collect();
     for row in all.chunks(4) {
         let _ = writeln!(text, "  {}", row.join(" "));

@@ -3,8 +3,11 @@
 //! It forks the network helpers and the monitor, passes SIGTERM on, kills after the grace period or the time limit, and turns
 //! the monitor's end record into an exit code and an explanation.
 
+mod cores;
 mod explain;
 mod monitor_process;
+mod receipt;
+mod report;
 mod supervise;
 
 use std::os::fd::OwnedFd;
@@ -18,8 +21,11 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::backend::choice::Backend;
 use crate::backend::kvm::GateChoice;
+use crate::evidence::output::Output;
 use crate::image::Image;
 use crate::net::user::Prepared;
+use crate::signature::Signed;
+use report::Report;
 
 /// One run of one image.
 #[derive(Debug)]
@@ -44,6 +50,12 @@ pub struct RunConfig {
     pub grace: Duration,
     /// How long it may run at all.
     pub time_limit: Option<Duration>,
+    /// Who has signed the image, if that was checked.
+    pub signed: Option<Signed>,
+    /// Where a receipt goes.
+    pub receipt: Option<Output>,
+    /// Where a core goes, should the guest break.
+    pub core: Option<Output>,
     /// Whether to say more on standard error.
     pub verbose: bool,
 }
@@ -104,10 +116,14 @@ pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
             }
         }
     }
+    let receipt = receipt::Receipt::begin(&mut config);
+    let core = config.core.as_ref().map(|core| (core.path.clone(), config.image_path.clone()));
     let explainer = explain::Explainer::new(&config);
     let limits = supervise::Limits { grace: config.grace, time_limit: config.time_limit };
     let (_kept, keeper) = keeping(config.backend)?;
-    let Some(monitor) = fork_child()? else { monitor_process::run(config, report_writer, keeper) };
+    let Some(monitor) = fork_child()? else {
+        monitor_process::run(config, receipt.is_some(), report_writer, keeper)
+    };
     // Only the monitor keeps what the guest uses, so that its end is seen by whoever holds the other ends.
     drop((report_writer, keeper, config));
     let outcome = supervise::supervise(monitor, &signals, limits).map_err(step("waiting"))?;
@@ -115,7 +131,12 @@ pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
         supervise::end_helper(helper);
     }
     supervise::reap_orphans();
-    Ok(explainer.explain(outcome, &report))
+    let report = Report::read(&report);
+    let code = explainer.explain(outcome, &report);
+    if let Some((core, image)) = core {
+        cores::settle(&core, &image, &report);
+    }
+    Ok(receipt.map_or(code, |receipt| receipt.write(outcome, &report, code)))
 }
 
 /// A socket pair through which a monitor hands in the listener of its guest's process. It is never taken out of there: it only has

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice, IsTerminal as _};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 
-use hvcall::{ExitCode, Wire as _};
+use hvcall::ExitCode;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
@@ -12,12 +12,12 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use super::RunConfig;
 use crate::backend::choice::Backend;
 use crate::backend::{kvm, process};
+use crate::evidence::{self, Evidence, Wanted};
 use crate::image::Image;
 use crate::layout::Gate;
 use crate::machine::{Machine, MachineConfig, MachineError, PreparedMachine};
 use crate::monitor::console::Console;
 use crate::monitor::disk::Disk;
-use crate::monitor::end::EndRecord;
 use crate::monitor::nic::Nic;
 use crate::monitor::run::Monitor;
 use crate::monitor::vcpu::Vcpu;
@@ -50,8 +50,8 @@ fn host<E: Into<io::Error>>(step: &'static str) -> impl Fn(E) -> MonitorError {
 /// Body of the forked process.
 ///
 /// `keeper` is where the listener of a guest's process has to outlive this process.
-pub(super) fn run(config: RunConfig, report: OwnedFd, keeper: Option<OwnedFd>) -> ! {
-    let code = match run_guest(config, &report, keeper.as_ref()) {
+pub(super) fn run(config: RunConfig, digests: bool, report: OwnedFd, keeper: Option<OwnedFd>) -> ! {
+    let code = match run_guest(config, digests, &report, keeper.as_ref()) {
         Ok(code) => code,
         Err(error) => {
             crate::say!("ringwall: {error}");
@@ -62,7 +62,8 @@ pub(super) fn run(config: RunConfig, report: OwnedFd, keeper: Option<OwnedFd>) -
 }
 
 fn run_guest(
-    config: RunConfig,
+    mut config: RunConfig,
+    digests: bool,
     report: &OwnedFd,
     keeper: Option<&OwnedFd>,
 ) -> Result<ExitCode, MonitorError> {
@@ -76,17 +77,20 @@ fn run_guest(
     };
     match config.backend {
         Backend::Kvm => {
+            let wanted = wanted(&mut config, digests);
             let mut machine = build_kvm(config)?;
             introduce(machine.gate.name);
             kvm::admit_sigterm(machine.monitor.vcpu.fd()).map_err(MachineError::from)?;
             sandbox::drop_privileges()?;
             let vcpu = (machine.monitor.vcpu.fd().as_raw_fd(), kvm::IOCTLS);
-            let code = close_and_run(&mut machine.monitor, vcpu, report);
+            let evidence = Evidence::new(wanted, &machine.plan, machine.gate, Some(&machine.tables));
+            let code = close_and_run(&mut machine.monitor, vcpu, evidence, report);
             // The machine is not taken apart: most of its descriptors are closed already, and the kernel does the rest.
             std::mem::forget(machine);
             code
         }
         Backend::Process => {
+            let wanted = wanted(&mut config, digests);
             let machine = prepare_process(config)?;
             introduce(Gate::SYSCALL.name);
             // Before the process is made: then it has no more than this one, and is in the same Landlock domain, or the signal that ends
@@ -97,7 +101,8 @@ fn run_guest(
                 hand_in(keeper, machine.monitor.vcpu.listener())?;
             }
             let vcpu = (machine.monitor.vcpu.listener().as_raw_fd(), process::IOCTLS);
-            let code = close_and_run(&mut machine.monitor, vcpu, report);
+            let evidence = Evidence::new(wanted, &machine.plan, Gate::SYSCALL, None);
+            let code = close_and_run(&mut machine.monitor, vcpu, evidence, report);
             std::mem::forget(machine);
             code
         }
@@ -119,9 +124,11 @@ fn hand_in(keeper: &OwnedFd, descriptor: BorrowedFd<'_>) -> Result<(), MonitorEr
 fn close_and_run(
     monitor: &mut Monitor<impl Vcpu>,
     (vcpu, vcpu_ioctls): (RawFd, [u64; 2]),
+    mut evidence: Evidence<'_>,
     report: &OwnedFd,
 ) -> Result<ExitCode, MonitorError> {
     let dispatcher = &monitor.dispatcher;
+    evidence::send(report, &evidence.opening(&dispatcher.memory));
     sandbox::close(&Descriptors {
         vcpu,
         vcpu_ioctls,
@@ -130,13 +137,23 @@ fn close_and_run(
         console: dispatcher.console.raw_fd(),
         nics: dispatcher.nics.iter().map(Nic::raw_fd).collect(),
         disks: dispatcher.disks.iter().map(Disk::raw_fd).collect(),
+        core: evidence.core_fd(),
     })?;
     let record = monitor.run();
-    let mut bytes = [0; EndRecord::SIZE_BYTES];
-    record.write(&mut bytes);
-    // The parent holds the other end for as long as it lives; without a parent nobody needs the record.
-    let _ = rustix::io::writev(report.as_fd(), &[IoSlice::new(&bytes)]);
+    evidence::send(report, &record);
+    evidence::send(report, &evidence.closing(monitor, &record));
+    // Its buffers are not freed: that would be a system call.
+    std::mem::forget(evidence);
     Ok(record.end().map_or(ExitCode::MONITOR_BUG, |end| end.exit_code()))
+}
+
+/// What is to be shown afterwards.
+fn wanted(config: &mut RunConfig, digests: bool) -> Wanted {
+    Wanted {
+        name: config.image.manifest.name().to_owned(),
+        digests,
+        core: config.core.take().map(|core| core.file),
+    }
 }
 
 /// What `--verbose` says about the machine, but for what only the machine knows.

@@ -49,7 +49,7 @@ fn program(keep: &Descriptors) -> Result<BpfProgram, BackendError> {
     }
     allow_on(&mut rules, libc::SYS_readv, keep.nics.iter().copied().chain([keep.signals]))?;
     let written = [keep.console, keep.report, STDERR];
-    allow_on(&mut rules, libc::SYS_writev, keep.nics.iter().copied().chain(written))?;
+    allow_on(&mut rules, libc::SYS_writev, keep.nics.iter().copied().chain(written).chain(keep.core))?;
     // An empty list allows the call with any arguments. ppoll and getrandom name only the monitor's own memory.
     for call in [libc::SYS_ppoll, libc::SYS_getrandom, libc::SYS_exit_group] {
         rules.insert(call, Vec::new());

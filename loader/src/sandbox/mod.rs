@@ -24,6 +24,8 @@ pub struct Descriptors {
     pub nics: Vec<RawFd>,
     /// Disks.
     pub disks: Vec<RawFd>,
+    /// Where a core goes.
+    pub core: Option<RawFd>,
 }
 
 /// Why the monitor is not closed.

@@ -23,6 +23,7 @@ pub(super) fn close_others(keep: &Descriptors) -> Result<(), SandboxError> {
         .into_iter()
         .chain(keep.nics.iter().copied())
         .chain(keep.disks.iter().copied())
+        .chain(keep.core)
         .collect();
     kept.sort_unstable();
     let mut next: u32 = 0;

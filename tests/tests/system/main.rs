@@ -4,6 +4,7 @@
 mod bad_images;
 mod block;
 mod cli;
+mod cores;
 mod faults;
 mod hello;
 mod hypercalls;
@@ -11,6 +12,7 @@ mod instructions;
 mod invariants;
 mod network;
 mod process;
+mod receipts;
 mod sandbox;
 mod signatures;
 mod tap;
