@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 
 use loader::backend::kvm::{self, GateChoice};
 use loader::image::Image;
-use loader::layout::Slot;
-use loader::machine::{Machine, MachineConfig};
+use loader::layout::{Plan, Slot};
+use loader::machine::{Machine, MachineConfig, PreparedMachine};
 use loader::monitor::console::Console;
 use loader::monitor::disk::Disk;
 use loader::monitor::end::EndRecord;
@@ -40,21 +40,20 @@ impl TestMachine {
     /// If it cannot be built.
     #[must_use]
     pub fn with_disks(image: &Image, arguments: &[&str], disks: Vec<Disk>) -> Self {
-        let pipe = || pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).expect("a pipe");
-        let (console, console_writer) = pipe();
-        let (signals, signals_writer) = pipe();
-        let config = MachineConfig {
-            memory_bytes: image.manifest.memory_bytes,
-            arguments: arguments.iter().flat_map(|argument| [argument.as_bytes(), b"\0"].concat()).collect(),
-            console: Console::new(console_writer, false),
-            nics: Vec::new(),
-            disks,
-            signals,
-            gate: GateChoice::Auto,
-        };
+        let (config, console, signals_writer) = config(image, arguments, disks);
         let kvm = kvm::open().expect("the test was started because there is KVM");
         let machine = Machine::new(&kvm, image, config).expect("a machine");
-        Self { machine, console: File::from(console), _signals: signals_writer }
+        Self { machine, console, _signals: signals_writer }
+    }
+
+    /// Plans and fills a machine whose guest would be a process, and says where everything lies in it.
+    ///
+    /// # Panics
+    /// If it cannot be built.
+    #[must_use]
+    pub fn plan_of_process(image: &Image) -> Plan {
+        let (config, ..) = config(image, &[], Vec::new());
+        PreparedMachine::new(image, config).expect("a machine").plan().clone()
     }
 
     /// Runs the guest to its end.
@@ -64,10 +63,15 @@ impl TestMachine {
 
     /// What the guest has printed since the last time. At most 64 KiB, as much as a pipe holds.
     pub fn output(&mut self) -> String {
+        String::from_utf8_lossy(&self.output_bytes()).into_owned()
+    }
+
+    /// The same as it is.
+    pub fn output_bytes(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         // The writer is still open, so this ends with "would block".
         let _ = self.console.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
+        bytes
     }
 
     /// The page tables that CR3 leads to.
@@ -133,6 +137,23 @@ impl TestMachine {
     fn base_of(&self, slot: Slot) -> u64 {
         self.machine.slots.iter().find(|known| known.slot == slot).expect("three slots").gpa
     }
+}
+
+/// A configuration, what its console prints to, and what its signals come from.
+fn config(image: &Image, arguments: &[&str], disks: Vec<Disk>) -> (MachineConfig, File, OwnedFd) {
+    let pipe = || pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).expect("a pipe");
+    let (console, console_writer) = pipe();
+    let (signals, signals_writer) = pipe();
+    let config = MachineConfig {
+        memory_bytes: image.manifest.memory_bytes,
+        arguments: arguments.iter().flat_map(|argument| [argument.as_bytes(), b"\0"].concat()).collect(),
+        console: Console::new(console_writer, false),
+        nics: Vec::new(),
+        disks,
+        signals,
+        gate: GateChoice::Auto,
+    };
+    (config, File::from(console), signals_writer)
 }
 
 #[cfg(test)]

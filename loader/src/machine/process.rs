@@ -48,6 +48,12 @@ impl PreparedMachine {
         Ok(Self { plan, launch, dispatcher })
     }
 
+    /// Where everything lies.
+    #[must_use]
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// Makes the process.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ on_each_backend!(
     division_by_zero_is_a_fault,
     fault_inside_the_gate_page_is_reported,
     report_without_side_file_has_offsets,
+    report_of_the_same_fault_is_the_same_at_every_boot,
     panic_shows_message_and_place_on_the_console,
     exhausted_heap_is_a_panic,
     trap_beside_the_gate_breaks_the_contract,
@@ -113,6 +114,17 @@ fn report_without_side_file_has_offsets(backend: Backend) {
     let run = Ringwall::new().args(["run"]).image(backend, &copy).guest(&["ud2"]).run().expect(81);
     assert!(run.stderr.contains("invalid instruction (vector 6)\n  0: 0x0000"), "{}", run.stderr);
     assert!(!run.stderr.contains("undefined_instruction"), "{}", run.stderr);
+}
+
+/// So no address is in it: those differ.
+fn report_of_the_same_fault_is_the_same_at_every_boot(backend: Backend) {
+    for how in ["null", "stack", "write-text", "jump-data", "ud2", "hlt", "bad-exit"] {
+        let first = crash(backend, how).stderr;
+        assert!(first.starts_with("ringwall: crash: "), "{first}");
+        for _ in 0..3 {
+            assert_eq!(crash(backend, how).stderr, first);
+        }
+    }
 }
 
 fn panic_shows_message_and_place_on_the_console(backend: Backend) {
