@@ -102,6 +102,8 @@ pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
     // Blocked from here on, in this process and in those it forks: signals are read, never delivered.
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD]);
     signals.thread_block().map_err(step("blocking signals"))?;
+    // A write beyond a limit of the host's (RLIMIT_FSIZE), to a disk or a core, is then an error and not the writer's death.
+    SigSet::from(Signal::SIGXFSZ).thread_block().map_err(step("blocking signals"))?;
     // A guest's process whose monitor ends becomes a child of this one, to be waited for here.
     nix::sys::prctl::set_child_subreaper(true).map_err(step("subreaper"))?;
     let (report, report_writer) =

@@ -13,7 +13,13 @@ on_each_backend!(
     core_is_its_owners_alone_and_none_is_left_of_a_good_end,
     core_that_cannot_be_written_is_refused_before_the_run,
 );
-on_backend!(kvm_alone, Kvm, gdb_shows_who_panicked, gdb_shows_where_the_contract_was_broken);
+on_backend!(
+    kvm_alone,
+    Kvm,
+    core_beyond_a_limit_of_the_host_is_cut_and_called_that,
+    gdb_shows_who_panicked,
+    gdb_shows_where_the_contract_was_broken
+);
 
 /// A folder with a core in it.
 struct Broken {
@@ -122,4 +128,15 @@ fn core_that_cannot_be_written_is_refused_before_the_run(backend: Backend) {
         run.expect(71).says_once(&format!("cannot write {path}: "));
     }
     assert!(!folder.path().join("elsewhere").exists());
+}
+
+/// Under KVM: the memory of a guest that is a process is a file as well, and would meet the limit first.
+fn core_beyond_a_limit_of_the_host_is_cut_and_called_that(backend: Backend) {
+    let folder = tempfile::tempdir().unwrap();
+    let core = folder.path().join("core");
+    let run =
+        Ringwall::under(&["prlimit", "--fsize=1000000"]).args(["run"]).image(backend, App::Crash.image());
+    let run = run.args(["--core"]).args([&core]).guest(&["null"]).run().expect(81);
+    assert!(run.stderr.contains("is not whole: the host took 1000000 bytes"), "{}", run.stderr);
+    assert_eq!(std::fs::metadata(core).unwrap().len(), 1_000_000);
 }
