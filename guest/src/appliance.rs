@@ -32,23 +32,21 @@ macro_rules! appliance {
         const _: () = {
             use $crate::__private as private;
 
-            static MANIFEST: private::Manifest = private::Manifest::new(
+            #[used]
+            #[unsafe(link_section = ".note.ringwall")]
+            static NOTE: private::ManifestNote = private::ManifestNote::new(private::Manifest::new(
                 ::core::env!("CARGO_PKG_NAME"),
                 ::core::env!("CARGO_PKG_VERSION"),
                 private::first(&[$($memory,)? 16 * $crate::MIB]),
                 private::first(&[$($stack,)? 64 * $crate::KIB]),
-                private::build_seed(::core::option_env!("RINGWALL_SEED")),
+                0, // the seed: `ringwall build` writes it when it links
                 &[$($($nic),*)?],
                 &[$($($disk),*)?],
-            );
-
-            #[used]
-            #[unsafe(link_section = ".note.ringwall")]
-            static NOTE: private::ManifestNote = private::ManifestNote::new(MANIFEST);
+            ));
 
             #[unsafe(no_mangle)]
             fn ringwall_manifest() -> &'static private::Manifest {
-                &MANIFEST
+                NOTE.manifest()
             }
 
             #[unsafe(no_mangle)]
@@ -83,20 +81,6 @@ pub mod private {
     pub const fn first<T: Copy>(list: &[T]) -> T {
         list[0]
     }
-
-    /// The seed that the builder passes in the environment, in decimal. 0 if there is none.
-    ///
-    /// # Panics
-    /// If it is not a number: at compile time.
-    #[must_use]
-    #[expect(clippy::panic, reason = "stops the compiler")]
-    pub const fn build_seed(text: Option<&str>) -> u64 {
-        let Some(text) = text else { return 0 };
-        match u64::from_str_radix(text, 10) {
-            Ok(seed) => seed,
-            Err(_) => panic!("RINGWALL_SEED is a decimal number"),
-        }
-    }
 }
 
 /// The running image's manifest. `None` outside an image.
@@ -127,16 +111,5 @@ mod image {
 
     pub(super) fn manifest() -> &'static Manifest {
         ringwall_manifest()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::private::build_seed;
-
-    #[test]
-    fn the_build_seed_is_a_decimal_number_or_zero() {
-        assert_eq!(build_seed(None), 0);
-        assert_eq!(build_seed(Some("18446744073709551615")), u64::MAX);
     }
 }

@@ -84,6 +84,16 @@ impl fmt::Write for Console {
         write(text.as_bytes());
         Ok(())
     }
+
+    fn write_char(&mut self, character: char) -> fmt::Result {
+        self.write_str(encode(character, &mut [0; 4]))
+    }
+}
+
+/// A character as UTF-8: once for all targets of `write!`, where the trait's own method would be a copy for each.
+#[inline(never)]
+pub(crate) fn encode(character: char, room: &mut [u8; 4]) -> &str {
+    character.encode_utf8(room)
 }
 
 /// Writes formatted text: what `print!` expands to.

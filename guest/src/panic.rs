@@ -22,11 +22,7 @@ pub fn report(info: &PanicInfo<'_>) -> ! {
     }
     let mut message = Message(heapless::Vec::new());
     // Fails when the message is full, and then holds as much as fits.
-    let _ = match info.location() {
-        Some(location) if nested => write!(message, "panic in the panic message at {location}"),
-        Some(location) => write!(message, "panic at {location}: {}", info.message()),
-        None => write!(message, "panic: {}", info.message()),
-    };
+    let _ = message.describe(info, nested);
     message.send();
     hv::exit(GuestExit::Panic)
 }
@@ -35,6 +31,24 @@ pub fn report(info: &PanicInfo<'_>) -> ! {
 struct Message(heapless::Vec<u8, MESSAGE_BYTES>);
 
 impl Message {
+    /// Text goes in without formatting, which in `core` can pad and cut it, and is as large as all the rest of a small appliance.
+    fn describe(&mut self, info: &PanicInfo<'_>, nested: bool) -> fmt::Result {
+        self.write_str(if nested { "panic in the panic message" } else { "panic" })?;
+        if let Some(location) = info.location() {
+            self.write_str(" at ")?;
+            self.write_str(location.file())?;
+            write!(self, ":{}:{}", location.line(), location.column())?;
+        }
+        if nested {
+            return Ok(());
+        }
+        self.write_str(": ")?;
+        match info.message().as_str() {
+            Some(text) => self.write_str(text),
+            None => write!(self, "{}", info.message()),
+        }
+    }
+
     fn send(mut self) {
         if self.0.push(b'\n').is_err()
             && let Some(last) = self.0.last_mut()
@@ -50,6 +64,10 @@ impl Write for Message {
         let room = MESSAGE_BYTES - self.0.len();
         let (fits, rest) = text.as_bytes().split_at(room.min(text.len()));
         if self.0.extend_from_slice(fits).is_ok() && rest.is_empty() { Ok(()) } else { Err(fmt::Error) }
+    }
+
+    fn write_char(&mut self, character: char) -> fmt::Result {
+        self.write_str(console::encode(character, &mut [0; 4]))
     }
 }
 

@@ -39,4 +39,10 @@ impl ManifestNote {
             content,
         }
     }
+
+    /// What it wraps.
+    #[must_use]
+    pub const fn manifest(&self) -> &Manifest {
+        &self.content
+    }
 }

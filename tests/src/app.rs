@@ -86,7 +86,16 @@ impl App {
         let file = |extension| folder.join(self.name()).with_extension(extension);
         let image = file("img");
         let image_bytes = image.metadata().map_or(0, |metadata| metadata.len());
-        Built { image, symbols: file("debug"), bin: self.name().to_owned(), image_bytes, fresh: true }
+        Built {
+            image,
+            symbols: file("debug"),
+            bin: self.name().to_owned(),
+            image_bytes,
+            report: file("json"),
+            seed: 0,
+            fresh: true,
+            audited: false,
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use guest::println;
 use guest::time::Instant;
+use guest::{console, print, println};
 
 guest::appliance! { main: main, memory: guest::MIB }
 
@@ -13,6 +13,9 @@ async fn main() {
     println!("hypercall ABI version {}", guest::hvcall::ABI_VERSION);
     println!("up for {} us", Instant::now().as_ns() / 1000);
     for (number, argument) in guest::args().enumerate() {
-        println!("argument {number}: {argument}");
+        // Formatting a text would bring all that `core` can do with one, padding and cutting: a sixteenth of this image.
+        print!("argument {number}: ");
+        console::write(argument.as_bytes());
+        println!();
     }
 }

@@ -29,9 +29,14 @@ impl State {
         if self.begun.swap(true, Ordering::AcqRel) {
             return;
         }
-        let waiting = core::mem::take(&mut *self.waiting.lock());
-        for (_, waker) in waiting {
-            waker.wake();
+        // One by one: the lock is not held while a waker runs, and nothing is freed, so that an appliance without tasks has no
+        // code for it.
+        let places = self.waiting.lock().capacity();
+        for place in 0..places {
+            let waker = self.waiting.lock().try_remove(place);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
         }
     }
 }

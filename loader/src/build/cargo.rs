@@ -1,4 +1,4 @@
-//! Running `cargo build` and reading which file it linked.
+//! Running `cargo build` and reading which file it made.
 
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -6,26 +6,24 @@ use std::process::{Command, Stdio};
 
 use cargo_metadata::{Message, TargetKind};
 
-use super::flags::{self, PROFILE, TARGET};
+use super::flags::{self, HOT, TARGET};
 use super::package::{Appliance, add_choices, cargo_program};
 use super::{BuildError, BuildOptions};
 
 /// What cargo made.
 #[derive(Clone, Debug)]
 pub(super) struct Compiled {
-    /// The linked program, symbols included.
-    pub(super) linked: PathBuf,
-    /// Nothing had to be compiled.
-    pub(super) fresh: bool,
+    /// All code and data of the appliance in one relocatable file, symbols included.
+    pub(super) object: PathBuf,
 }
 
-/// Compiles and links the appliance. Progress and diagnostics go straight to standard error.
+/// Compiles the appliance. Progress and diagnostics go straight to standard error.
 pub(super) fn build(appliance: &Appliance, options: &BuildOptions) -> Result<Compiled, BuildError> {
     let program = cargo_program();
     let mut child = command(&program, appliance, options)
         .spawn()
         .map_err(|source| BuildError::CargoMissing { program, source })?;
-    let mut linked = None;
+    let mut object = None;
     let mut broken = None;
     if let Some(output) = child.stdout.take() {
         for message in Message::parse_stream(BufReader::new(output)) {
@@ -34,7 +32,7 @@ pub(super) fn build(appliance: &Appliance, options: &BuildOptions) -> Result<Com
                     if artifact.target.name == appliance.bin
                         && artifact.target.kind.contains(&TargetKind::Bin) =>
                 {
-                    linked = artifact.executable.map(|path| (path.into_std_path_buf(), artifact.fresh));
+                    object = artifact.executable.map(cargo_metadata::camino::Utf8PathBuf::into_std_path_buf);
                 }
                 Ok(_) => {}
                 Err(error) => {
@@ -54,8 +52,8 @@ pub(super) fn build(appliance: &Appliance, options: &BuildOptions) -> Result<Com
     if let Some(source) = broken {
         return Err(BuildError::CargoOutput { path: appliance.folder.clone(), source });
     }
-    let (linked, fresh) = linked.ok_or_else(|| BuildError::NoExecutable { bin: appliance.bin.clone() })?;
-    Ok(Compiled { linked, fresh })
+    let object = object.ok_or_else(|| BuildError::NoExecutable { bin: appliance.bin.clone() })?;
+    Ok(Compiled { object })
 }
 
 fn command(program: &Path, appliance: &Appliance, options: &BuildOptions) -> Command {
@@ -68,7 +66,8 @@ fn command(program: &Path, appliance: &Appliance, options: &BuildOptions) -> Com
         command.arg("--quiet");
     }
     add_choices(&mut command, options);
-    command.envs(PROFILE);
+    command.envs(flags::profile());
+    command.args(HOT.iter().flat_map(|setting| ["--config", setting]));
     command.env("CARGO_ENCODED_RUSTFLAGS", flags::encoded(&appliance.paths));
     // Flags that a person set for ordinary builds are not this build's; cargo would prefer the encoded ones anyway.
     command.env_remove("RUSTFLAGS");

@@ -85,6 +85,32 @@ pub enum BuildError {
         /// Name of the binary.
         bin: String,
     },
+    /// The toolchain has no linker of its own, or rustc cannot be asked for it.
+    #[error(
+        "cannot link `{bin}`: {reason}; appliances are linked by the rust-lld of a toolchain from https://rustup.rs"
+    )]
+    NoLinker {
+        /// Name of the binary.
+        bin: String,
+        /// What was tried.
+        reason: String,
+    },
+    /// The compiled code is not what an image can be made of.
+    #[error("cannot link `{bin}`: {source}")]
+    Object {
+        /// Name of the binary.
+        bin: String,
+        /// What is wrong with it.
+        source: SealError,
+    },
+    /// The linker rejects the program, and has said why on standard error.
+    #[error(
+        "cannot link `{bin}`: the linker's messages are above; an image has no C library, so code that needs one cannot be in it"
+    )]
+    LinkFailed {
+        /// Name of the binary.
+        bin: String,
+    },
     /// The linked file is not an appliance.
     #[error("cannot seal {}: {source}", linked.display())]
     Seal {
@@ -92,6 +118,14 @@ pub enum BuildError {
         linked: PathBuf,
         /// What is wrong with it.
         source: SealError,
+    },
+    /// The image does not pass the audit.
+    #[error("`{bin}` does not pass the audit: {}", failures.join("; "))]
+    Audit {
+        /// Name of the binary.
+        bin: String,
+        /// The checks that fail, with what was found.
+        failures: Vec<String>,
     },
     /// A file could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
@@ -114,11 +148,16 @@ impl BuildError {
             | Self::Workspace { .. }
             | Self::SeveralBinaries { .. }
             | Self::NoSuchBinary { .. } => ExitCode::USAGE,
-            Self::CargoMissing { .. } | Self::CargoOutput { .. } => ExitCode::UNAVAILABLE,
+            Self::CargoMissing { .. } | Self::CargoOutput { .. } | Self::NoLinker { .. } => {
+                ExitCode::UNAVAILABLE
+            }
             Self::Metadata { .. }
             | Self::NoBinary { .. }
             | Self::CargoFailed { .. }
             | Self::NoExecutable { .. }
+            | Self::Object { .. }
+            | Self::LinkFailed { .. }
+            | Self::Audit { .. }
             | Self::Seal { .. } => ExitCode::BAD_IMAGE,
             Self::File { .. } => ExitCode::HOST_ERROR,
         }

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 /// The one target: Rust's own prebuilt `core` and `alloc` for it are all an appliance needs.
 pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Release profile of every appliance. The optimisation level stays the crate's own choice.
-pub(super) const PROFILE: [(&str, &str); 8] = [
+/// Release profile of every appliance.
+const PROFILE: [(&str, &str); 8] = [
     ("CARGO_PROFILE_RELEASE_PANIC", "abort"), // nothing unwinds: a panic is reported and ends the guest
     ("CARGO_PROFILE_RELEASE_LTO", "fat"),     // what is not used is not in the image, `core` included
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
@@ -21,25 +21,35 @@ pub(super) const PROFILE: [(&str, &str); 8] = [
     ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),
 ];
 
+/// The part of the profile that a person may set for a build: small, as most code of an appliance runs once or waits.
+const OPT_LEVEL: (&str, &str) = ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s");
+
+/// The profile as it is for this build.
+pub(super) fn profile() -> Vec<(&'static str, String)> {
+    let level = std::env::var(OPT_LEVEL.0).unwrap_or_else(|_| OPT_LEVEL.1.to_owned());
+    let fixed = PROFILE.iter().map(|&(name, value)| (name, value.to_owned()));
+    fixed.chain([(OPT_LEVEL.0, level)]).collect()
+}
+
+/// What every packet goes through is optimised for speed whatever the rest is.
+pub(super) const HOT: [&str; 1] = ["profile.release.package.smoltcp.opt-level=3"];
+
 /// Flags for rustc.
-const RUSTC: [&str; 14] = [
+///
+/// Cargo's last step only gathers all code of the appliance in one relocatable file; the image is linked from that
+/// ([`super::link`]), so that another order of functions needs no compiler.
+pub(super) const RUSTC: [&str; 11] = [
     "--cfg=ringwall_image", // opens the guest library's entry, gate and panic handler
     "--check-cfg=cfg(ringwall_image)", // ... which crates may ask about
     "-Cforce-frame-pointers=yes", // the fault report walks RBP
     "-Cpanic=abort",        // as in the profile; cargo asks rustc about the flags without its profile
     "-Cforce-unwind-tables=no", // nothing unwinds
-    "-Ctarget-feature=+crt-static", // static ...
-    "-Crelocation-model=pie", // ... and movable: rustc then links with -static-pie
-    "-Crelro-level=full",   // relocated data becomes read-only
+    "-Crelocation-model=pie", // movable
+    "-Crelro-level=off", // the image's own link has it in full; there is nothing to protect in a relocatable file
     "-Clink-arg=-nostartfiles", // the guest library has the entry
-    "-Clink-arg=-nostdlib", // no libc, no libgcc: a call into one is a link error
-    "-Clink-arg=-static-pie", // also where the host's compiler driver defaults to something else
-    "-Clink-arg=-Wl,--no-dynamic-linker", // no PT_INTERP, no dynamic symbols
-    "-Clink-arg=-Wl,--build-id=sha1", // pairs image and side file
-    // No executable stack. Segments lie 64 KiB apart, so that unmapped pages separate them in the machine; in the file they follow each
-    // other without padding, which costs nothing, because the loader maps no file page: it copies each segment's own bytes. A
-    // program without `_start` links with entry 0, which sealing refuses.
-    "-Clink-arg=-Wl,-z,noexecstack,-z,noseparate-code,-z,max-page-size=65536,-e,_start",
+    "-Clink-arg=-nostdlib", // no libc, no libgcc: a call into one is an error in the image's link
+    "-Clink-arg=-no-pie", // rustc asks for a program; with `-r` it cannot be one
+    "-Clink-arg=-Wl,-r,--no-gc-sections", // one relocatable file; what is unused is dropped later
 ];
 
 /// Folders of this machine that may show in paths inside the program, and what stands there instead.
@@ -52,6 +62,16 @@ impl PathMap {
     /// Puts `shown` in place of `folder`. Of several entries that match a path the longest wins, whatever the order.
     pub(super) fn add(&mut self, folder: impl Into<PathBuf>, shown: impl Into<String>) {
         self.entries.push((folder.into(), shown.into()));
+    }
+
+    /// A path as the compiler shows it.
+    pub(super) fn shown(&self, path: &Path) -> String {
+        let matching =
+            self.entries.iter().filter_map(|(folder, shown)| Some((path.strip_prefix(folder).ok()?, shown)));
+        match matching.min_by_key(|(rest, _)| rest.components().count()) {
+            Some((rest, shown)) => Path::new(shown).join(rest).display().to_string(),
+            None => path.display().to_string(),
+        }
     }
 
     /// rustc takes the last entry that matches, so the most specific come last.

@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use cargo_metadata::{Metadata, Package, TargetKind};
 
 use super::flags::{PathMap, TARGET, tool_home};
+use super::origin::Origins;
+use super::toolchain::Toolchain;
 use super::{BuildError, BuildOptions};
 
 /// The binary to build.
@@ -15,6 +17,14 @@ pub(super) struct Appliance {
     pub(super) folder: PathBuf,
     /// Name of the binary.
     pub(super) bin: String,
+    /// Name of the package.
+    pub(super) name: String,
+    /// Its version.
+    pub(super) version: String,
+    /// Its images have to pass the audit: always, but for crates whose `package.metadata.ringwall` says `audit = false`.
+    pub(super) audited: bool,
+    /// What cargo knows.
+    metadata: Metadata,
     /// Cargo's target directory for images.
     pub(super) build_directory: PathBuf,
     /// Folders whose names must not be in the image.
@@ -49,10 +59,21 @@ pub(super) fn find(path: &Path, options: &BuildOptions) -> Result<Appliance, Bui
     let bin = choose_bin(path, package, options.bin.as_deref())?;
     Ok(Appliance {
         bin,
+        name: package.name.to_string(),
+        version: package.version.to_string(),
+        audited: package.metadata["ringwall"]["audit"] != false,
         build_directory: metadata.target_directory.join("ringwall").into_std_path_buf(),
         paths: path_map(&metadata),
         folder,
+        metadata,
     })
+}
+
+impl Appliance {
+    /// Where source files come from.
+    pub(super) fn origins(&self, toolchain: &Toolchain) -> Origins {
+        Origins::new(&self.metadata, &self.paths, &toolchain.release)
+    }
 }
 
 fn metadata(path: &Path, folder: &Path, options: &BuildOptions) -> Result<Metadata, BuildError> {

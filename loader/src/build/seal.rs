@@ -13,7 +13,7 @@ use object::LittleEndian;
 use object::elf::{EM_X86_64, ET_DYN, FileHeader64, PT_INTERP, PT_LOAD, ProgramHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 
-use super::{BuildError, SealError};
+use super::{BuildError, SealError, file_error};
 use crate::symbols::build_id;
 
 const ENDIAN: LittleEndian = LittleEndian;
@@ -79,36 +79,42 @@ fn has_manifest(segments: &[ProgramHeader64<LittleEndian>], linked: &[u8]) -> Re
     Ok(false)
 }
 
-/// Where a sealed image and its side file are.
+/// An image and its symbol side file, in memory.
 #[derive(Clone, Debug)]
-pub(super) struct Placed {
-    pub(super) image: PathBuf,
-    pub(super) symbols: PathBuf,
-    pub(super) image_bytes: u64,
-    /// The image is not the one that was there before.
-    pub(super) changed: bool,
+pub(super) struct Sealed {
+    /// The image's content.
+    pub(super) image: Vec<u8>,
+    /// The side file's content: all of the linked file.
+    pub(super) symbols: Vec<u8>,
 }
 
-/// Seals `linked` into `folder/NAME.img` and keeps it as `folder/NAME.debug`.
-///
-/// Each file appears complete or not at all, and is left alone where it is right already.
-pub(super) fn place(linked: &Path, folder: &Path, name: &str) -> Result<Placed, BuildError> {
-    let bytes = fs::read(linked).map_err(file_error("read", linked))?;
-    let sealed = seal(&bytes).map_err(|source| BuildError::Seal { linked: linked.to_owned(), source })?;
-    fs::create_dir_all(folder).map_err(file_error("create", folder))?;
-    let image = folder.join(format!("{name}.img"));
-    let symbols = folder.join(format!("{name}.debug"));
-    let changed = !holds(&image, &sealed);
-    // The side file first: an image without its side file would be believed to have none.
-    if !holds(&symbols, &bytes) {
-        replace(&symbols, |temporary| {
-            fs::hard_link(linked, temporary).or_else(|_| fs::copy(linked, temporary).map(drop))
-        })?;
+impl Sealed {
+    /// Seals a linked file.
+    pub(super) fn read(linked: &Path) -> Result<Self, BuildError> {
+        let symbols = fs::read(linked).map_err(file_error("read", linked))?;
+        let image =
+            seal(&symbols).map_err(|source| BuildError::Seal { linked: linked.to_owned(), source })?;
+        Ok(Self { image, symbols })
     }
-    if changed {
-        replace(&image, |temporary| fs::write(temporary, &sealed))?;
+
+    /// Writes `folder/NAME.img` and `folder/NAME.debug`, the latter as a hard link to `linked` where that works.
+    ///
+    /// Each file appears complete or not at all, and is left alone where it is right already.
+    pub(super) fn place(&self, linked: &Path, folder: &Path, name: &str) -> Result<(), BuildError> {
+        fs::create_dir_all(folder).map_err(file_error("create", folder))?;
+        let image = folder.join(format!("{name}.img"));
+        let symbols = folder.join(format!("{name}.debug"));
+        // The side file first: an image without its side file would be believed to have none.
+        if !holds(&symbols, &self.symbols) {
+            replace(&symbols, |temporary| {
+                fs::hard_link(linked, temporary).or_else(|_| fs::copy(linked, temporary).map(drop))
+            })?;
+        }
+        if !holds(&image, &self.image) {
+            replace(&image, |temporary| fs::write(temporary, &self.image))?;
+        }
+        Ok(())
     }
-    Ok(Placed { image, symbols, image_bytes: sealed.len() as u64, changed })
 }
 
 /// Whether the file exists with exactly this content.
@@ -118,7 +124,7 @@ fn holds(path: &Path, content: &[u8]) -> bool {
 }
 
 /// Makes a file under a temporary name and moves it into place in one step.
-fn replace(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), BuildError> {
+pub(super) fn replace(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), BuildError> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}.tmp", std::process::id()));
     let temporary = PathBuf::from(temporary);
@@ -128,11 +134,6 @@ fn replace(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<()
     // Renaming one hard link over another of the same file does nothing (rename(2)), so the temporary name may still exist.
     let _ = fs::remove_file(&temporary);
     made.map_err(file_error("write", path))
-}
-
-fn file_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BuildError {
-    let path = path.to_owned();
-    move |source| BuildError::File { action, path, source }
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ fn an_appliance_of_this_workspace_builds_into_a_sealed_image() {
 
     let again = build(&path, &quiet()).unwrap();
     assert!(again.fresh, "nothing changed, and yet something was built");
-    assert_eq!(again.image, built.image);
+    assert_eq!((again.image, again.seed), (built.image, built.seed));
 }
 
 #[test]
@@ -55,8 +55,29 @@ fn a_program_without_a_manifest_is_no_appliance() {
         #[unsafe(no_mangle)] extern \"C\" fn _start() -> ! { loop {} }\n";
     let folder = crate_folder(main);
     let error = build(folder.path(), &quiet()).unwrap_err();
-    assert!(matches!(error, BuildError::Seal { source: SealError::NoManifest, .. }), "{error}");
+    assert!(matches!(error, BuildError::Object { source: SealError::NoManifest, .. }), "{error}");
     assert_eq!(error.exit_code(), hvcall::ExitCode::BAD_IMAGE);
+}
+
+#[test]
+fn what_does_not_pass_the_audit_is_not_written() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let main = "#![no_std]\n#![no_main]\nguest::appliance! { main: main, memory: guest::MIB }\n\
+        async fn main() { unsafe { core::arch::asm!(\"syscall\") } }\n";
+    let folder = crate_folder(main);
+    let mut manifest = fs::read_to_string(folder.path().join("Cargo.toml")).unwrap();
+    manifest.push_str(&format!("[dependencies]\nguest = {{ path = {:?} }}\n", workspace.join("guest")));
+    fs::write(folder.path().join("Cargo.toml"), &manifest).unwrap();
+    let error = build(folder.path(), &quiet()).unwrap_err();
+    assert!(matches!(error, BuildError::Audit { .. }) && error.to_string().contains("syscall"), "{error}");
+    assert_eq!(error.exit_code(), hvcall::ExitCode::BAD_IMAGE);
+    let images = fs::read_dir(folder.path().join("target/ringwall/images")).unwrap();
+    assert_eq!(images.count(), 0);
+
+    manifest.push_str("[package.metadata.ringwall]\naudit = false\n");
+    fs::write(folder.path().join("Cargo.toml"), &manifest).unwrap();
+    let built = build(folder.path(), &quiet()).unwrap();
+    assert!(!built.audited && built.image.is_file());
 }
 
 #[test]

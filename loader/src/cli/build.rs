@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use hvcall::ExitCode;
-use loader::build::{BuildOptions, Built};
+use loader::build::{BuildOptions, Built, Seed};
 use loader::image;
 use loader::signature::SecretKey;
 
@@ -30,6 +30,9 @@ pub(crate) struct Arguments {
     /// Do not touch the network
     #[arg(long)]
     offline: bool,
+    /// Order of functions: a number gives the same image again, `random` a new one [default: random whenever the code is new]
+    #[arg(long, value_name = "N|random", value_parser = seed)]
+    seed: Option<Seed>,
     /// Sign the image with this secret key, into IMAGE.minisig beside it
     #[arg(long, value_name = "KEY")]
     sign: Option<PathBuf>,
@@ -46,10 +49,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
         quiet: arguments.quiet,
         offline: arguments.offline,
         locked: arguments.locked,
+        seed: arguments.seed.unwrap_or_default(),
     };
     // First: a key that cannot be used, or a password to be asked for, should not wait for a build.
     let key = arguments.sign.as_deref().map(SecretKey::open).transpose()?;
     let built = loader::build::build(&arguments.path, &options)?;
+    warn_of_no_audit(&built);
     if !arguments.quiet {
         super::print(&format!("{}\n", summary(&built)));
     }
@@ -62,8 +67,32 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
     Ok(ExitCode(0))
 }
 
+/// Says so where a crate has turned the audit off.
+pub(crate) fn warn_of_no_audit(built: &Built) {
+    if !built.audited {
+        loader::say!(
+            "ringwall: NOT AUDITED: {}: its Cargo.toml has `audit = false` in [package.metadata.ringwall]",
+            built.bin
+        );
+    }
+}
+
 /// One line about a build.
 pub(crate) fn summary(built: &Built) -> String {
     let kib = built.image_bytes.div_ceil(1024);
-    format!("{}: {} KiB, symbols in {}", built.image.display(), kib, built.symbols.display())
+    format!(
+        "{}: {} KiB, seed {}, symbols in {}",
+        built.image.display(),
+        kib,
+        built.seed,
+        built.symbols.display()
+    )
+}
+
+fn seed(text: &str) -> Result<Seed, String> {
+    match text.parse() {
+        _ if text == "random" => Ok(Seed::Random),
+        Ok(number) => Ok(Seed::Fixed(number)),
+        Err(_) => Err(format!("it is `random` or a number from 0 to {}", u64::MAX)),
+    }
 }

@@ -134,6 +134,7 @@ fn image_path(path: &Path, verbose: bool) -> Result<PathBuf, CommandError> {
         return Ok(path.to_owned());
     }
     let built = loader::build::build(path, &BuildOptions::default())?;
+    super::build::warn_of_no_audit(&built);
     if verbose || !built.fresh {
         loader::say!("ringwall: {}", super::build::summary(&built));
     }

@@ -15,5 +15,6 @@ mod process;
 mod receipts;
 mod sandbox;
 mod signatures;
+mod sizes;
 mod tap;
 mod web;

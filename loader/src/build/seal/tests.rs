@@ -62,18 +62,24 @@ fn placing_writes_only_what_changed() {
     let images = folder.path().join("images");
     fs::write(&linked, Sample::default().bytes()).unwrap();
 
-    let first = place(&linked, &images, "sample").unwrap();
-    assert!(first.changed);
-    assert_eq!(first.image_bytes, LOADABLE_BYTES);
-    let inode = fs::metadata(&first.image).unwrap().ino();
-    let again = place(&linked, &images, "sample").unwrap();
-    assert!(!again.changed);
-    assert_eq!(fs::metadata(&again.image).unwrap().ino(), inode);
+    let put = || {
+        let sealed = Sealed::read(&linked).unwrap();
+        sealed.place(&linked, &images, "sample").unwrap();
+        sealed
+    };
+    let first = put();
+    assert_eq!(first.image.len() as u64, LOADABLE_BYTES);
+    let image = images.join("sample.img");
+    let inode = fs::metadata(&image).unwrap().ino();
+    put();
+    assert_eq!(fs::metadata(&image).unwrap().ino(), inode);
 
     fs::remove_file(&linked).unwrap();
     fs::write(&linked, Sample { build_id: Some([1; 20]), ..Sample::default() }.bytes()).unwrap();
-    assert!(place(&linked, &images, "sample").unwrap().changed);
-    let (image, symbols) = (fs::read(&first.image).unwrap(), fs::read(&first.symbols).unwrap());
+    let other = put();
+    assert_ne!(other.image, first.image);
+    let (image, symbols) = (fs::read(&image).unwrap(), fs::read(images.join("sample.debug")).unwrap());
+    assert_eq!((&image, &symbols), (&other.image, &other.symbols));
     assert_eq!(build_id(&image).unwrap(), build_id(&symbols).unwrap());
     let names: Vec<_> = fs::read_dir(&images).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names.len(), 2, "leftovers: {names:?}");
