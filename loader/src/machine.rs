@@ -2,6 +2,7 @@
 
 mod kvm;
 mod process;
+pub mod tsc;
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -84,7 +84,7 @@ impl<'a> Evidence<'a> {
 
     /// What is known after the last exit, with the core written.
     #[must_use]
-    pub fn closing(&mut self, monitor: &Monitor<impl Vcpu>, record: &EndRecord) -> Closing {
+    pub fn closing(&mut self, monitor: &mut Monitor<impl Vcpu>, record: &EndRecord) -> Closing {
         let memory = &monitor.dispatcher.memory;
         let mut closing = Closing::default();
         if self.digests {
@@ -97,7 +97,7 @@ impl<'a> Evidence<'a> {
         {
             // The record of a panic has none: for people, the message is enough.
             let registers = if matches!(end, End::Exit(_)) {
-                monitor.vcpu.registers()
+                monitor.vcpu.registers(memory).unwrap_or_default()
             } else {
                 Registers { general: record.general, rip: record.rip, rflags: record.rflags }
             };

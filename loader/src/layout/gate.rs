@@ -29,8 +29,18 @@ pub const SECOND_TRAP: usize = 0x40;
 /// those that the last system call before left in use. Then the state is the contract's, and this code has nothing more to give.
 pub const START: usize = 0x80;
 
+/// The result of a call, which no call has, at which the gate of a process faults.
+pub const GATE_FAULT: i64 = -4095;
+
 /// `syscall` (SDM Vol. 2B).
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
+/// After the gate's `syscall`: `lea rcx, [rax - GATE_FAULT]; jrcxz 1f; ret; 1:`, and the padding,
+/// which is breakpoints. It changes RCX and no flag.
+const AFTER: [u8; 10] = [0x48, 0x8d, 0x88, 0xff, 0x0f, 0, 0, 0xe3, 1, 0xc3];
+static_assertions::const_assert_eq!(
+    GATE_FAULT + i32::from_le_bytes([AFTER[3], AFTER[4], AFTER[5], AFTER[6]]) as i64,
+    0
+);
 /// `mov esi, 0; mov ecx, 0; mov r11d, 0; popfq; pop rdi; ret`: none but POPFQ changes a flag.
 const START_CODE: [u8; 19] = [0xbe, 0, 0, 0, 0, 0xb9, 0, 0, 0, 0, 0x41, 0xbb, 0, 0, 0, 0, 0x9d, 0x5f, 0xc3];
 
@@ -71,6 +81,7 @@ impl Gate {
         page[..self.trap.len()].copy_from_slice(self.trap);
         page[self.trap.len()] = 0xc3;
         if self.process {
+            page[self.trap.len()..][..AFTER.len()].copy_from_slice(&AFTER);
             page[SECOND_TRAP..][..SYSCALL.len()].copy_from_slice(&SYSCALL);
             page[START..][..START_CODE.len()].copy_from_slice(&START_CODE);
         }

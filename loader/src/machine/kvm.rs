@@ -2,13 +2,13 @@
 
 use kvm_ioctls::{Kvm, VmFd};
 
-use super::{MachineConfig, MachineError, dispatcher, host, plan};
+use super::{MachineConfig, MachineError, dispatcher, host, plan, tsc};
 use crate::address::{PAGE_BYTES, index};
 use crate::backend::kvm::{self, KvmError, KvmVcpu, Memslot};
 use crate::image::Image;
 use crate::layout::{Gate, Plan, Slot, content};
 use crate::memory::WritableMemory;
-use crate::monitor::clock::{Clock, has_invariant_tsc};
+use crate::monitor::clock::Clock;
 use crate::monitor::run::Monitor;
 
 /// A virtual machine before its first instruction.
@@ -45,7 +45,7 @@ impl Machine {
         let tables_slot = kvm::set_writable(&vm, Slot::Tables, &tables)?;
         let writable_slot = kvm::set_writable(&vm, Slot::Writable, &writable)?;
         let vcpu = KvmVcpu::new(&vm, gate)?;
-        let tsc_khz = if has_invariant_tsc() { vcpu.align_tsc() } else { None };
+        let tsc_khz = if tsc::is_invariant() { vcpu.align_tsc() } else { None };
         let clock = Clock::start(tsc_khz);
         vcpu.set_state(&plan, content::fill_tables(&plan, &gate, &mut tables))?;
         let dispatcher = dispatcher(image, &plan, &gate, config, clock, writable)?;

@@ -1,12 +1,12 @@
 //! A machine whose guest is a process.
 
-use super::{MachineConfig, MachineError, dispatcher, host, plan};
+use super::{MachineConfig, MachineError, dispatcher, host, plan, tsc};
 use crate::address::index;
 use crate::backend::process::{Launch, ProcessVcpu, Reservation, fault_stack_bytes};
 use crate::image::Image;
 use crate::layout::{Gate, Plan, Slot};
 use crate::memory::WritableMemory;
-use crate::monitor::clock::{Clock, tsc_khz_of_cpu};
+use crate::monitor::clock::Clock;
 use crate::monitor::dispatch::Dispatcher;
 use crate::monitor::run::Monitor;
 
@@ -42,7 +42,7 @@ impl PreparedMachine {
         };
         let writable =
             WritableMemory::shared(index(plan.slot_bytes(Slot::Writable))).map_err(host("guest memory"))?;
-        let clock = Clock::start(tsc_khz_of_cpu());
+        let clock = Clock::start(tsc::khz());
         let mut dispatcher = dispatcher(image, &plan, &gate, config, clock, writable)?;
         let launch = Launch::new(&plan, gate, reservation, &mut dispatcher.memory)?;
         Ok(Self { plan, launch, dispatcher })
@@ -52,6 +52,11 @@ impl PreparedMachine {
     #[must_use]
     pub const fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// See [`Launch::share_nothing`].
+    pub fn share_nothing(&self) {
+        self.launch.share_nothing();
     }
 
     /// Makes the process.

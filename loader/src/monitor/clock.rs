@@ -48,28 +48,8 @@ impl Clock {
     }
 }
 
-/// Whether this host's TSC runs at one rate whatever the CPU does (CPUID 8000_0007h EDX bit 8; SDM Vol. 3B, section 18.17.1).
-#[must_use]
-pub fn has_invariant_tsc() -> bool {
-    std::arch::x86_64::__cpuid(0x8000_0000).eax >= 0x8000_0007
-        && std::arch::x86_64::__cpuid(0x8000_0007).edx & 1 << 8 != 0
-}
-
-/// Frequency of this CPU's TSC, if it says so and the TSC is invariant (SDM Vol. 2A, CPUID leaf 15H: EBX/EAX of the crystal's
-/// ECX hertz). Many CPUs, and most virtual machines, do not say.
-#[must_use]
-pub fn tsc_khz_of_cpu() -> Option<u32> {
-    const LEAF: u32 = 0x15;
-    // CPUID costs microseconds inside a virtual machine, so the question that is mostly answered with no comes first.
-    if std::arch::x86_64::__cpuid(0).eax < LEAF {
-        return None;
-    }
-    let leaf = std::arch::x86_64::__cpuid(LEAF);
-    let hertz = u64::from(leaf.ecx) * u64::from(leaf.ebx) / u64::from(leaf.eax.max(1));
-    u32::try_from(hertz / 1000).ok().filter(|&khz| khz != 0 && has_invariant_tsc())
-}
-
-fn tsc() -> u64 {
+/// This CPU's TSC.
+pub(crate) fn tsc() -> u64 {
     // SAFETY: RDTSC reads a counter; Linux lets user mode read it (CR4.TSD is clear unless prctl(PR_SET_TSC) asked otherwise).
     unsafe { x86::time::rdtsc() }
 }

@@ -121,7 +121,7 @@ hvcall::wire_struct! {
         pub general: [u64; 16],
         /// Lowest address of the stack.
         pub stack_base: u64,
-        /// First address after the stack.
+        /// First address after the stack; 0 in a record without registers.
         pub stack_end: u64,
         /// Return addresses minus the image's base, innermost first.
         pub frames: [u64; MAX_FRAMES],

@@ -61,10 +61,10 @@ pub fn add_registers(record: &mut EndRecord, places: &Places, memory: &GuestMemo
 /// Completes a record with an exception.
 pub fn add_exception(record: &mut EndRecord, places: &Places, memory: &GuestMemory, exception: &Exception) {
     let Exception { vector, error_code, fault_address, registers } = exception;
-    if stubs::has_error_code(*vector) {
+    if vector.is_some_and(stubs::has_error_code) {
         record.error_code = *error_code;
     }
-    if *vector == 14 {
+    if *vector == Some(14) {
         record.fault_address = *fault_address;
         if error_code & INSTRUCTION_FETCH != 0 && places.image_offset(registers.rip).is_some() {
             // A jump to data of the image: nothing ran there that could have set up a frame.

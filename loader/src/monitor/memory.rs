@@ -1,7 +1,7 @@
 //! The guest memory window: from a guest's claim to a proven range of host memory.
 //!
-//! A claim (address and length) becomes a [`Source`] or a [`Target`] by one lookup in a table of at most
-//! [`MAX_WINDOWS`] entries. Holding one proves that the whole range lies in one region, that CPL 3 may read it, and for a
+//! A claim (address and length) becomes a [`Source`] or a [`Target`] by one lookup in a table of the guest's regions, of which the
+//! image parser has bounded the number. Holding one proves that the whole range lies in one region, that CPL 3 may read it, and for a
 //! target that CPL 3 may write it. Monitor pages are not in the table, so no claim ever reaches them.
 #![expect(unsafe_code, reason = "copies bytes between host and guest memory")]
 
@@ -13,9 +13,6 @@ use crate::address::index;
 use crate::image::Permission;
 use crate::layout::{Plan, RegionKind, Slot};
 use crate::memory::{SealedMemory, WritableMemory};
-
-/// Most regions that calls may name.
-pub const MAX_WINDOWS: usize = 72;
 
 /// Guest memory that CPL 3 may read.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +39,7 @@ struct Window {
 /// The memory of one guest, as its calls see it.
 #[derive(Debug)]
 pub struct GuestMemory {
-    windows: heapless::Vec<Window, MAX_WINDOWS>,
+    windows: Box<[Window]>,
     fault_stacks: [Window; 2],
     sealed: SealedMemory,
     writable: WritableMemory,
@@ -52,12 +49,8 @@ impl GuestMemory {
     /// The window for a plan over the memory that backs it.
     ///
     /// # Panics
-    /// If the memory is smaller than the plan, or the plan has more regions than there is room for.
+    /// If the memory is smaller than the plan.
     #[must_use]
-    #[expect(
-        clippy::expect_used,
-        reason = "a plan that does not fit its own memory is a bug of the loader, met before the guest runs"
-    )]
     pub fn new(plan: &Plan, sealed: SealedMemory, writable: WritableMemory) -> Self {
         assert!(sealed.size_bytes() as u64 >= plan.slot_bytes(Slot::ReadOnly));
         assert!(writable.size_bytes() as u64 >= plan.slot_bytes(Slot::Writable));
@@ -71,10 +64,7 @@ impl GuestMemory {
             let writable = region.permission == Permission::ReadWrite;
             Window { start: region.gva.0, size_bytes: region.size_bytes, host, writable }
         };
-        let mut windows = heapless::Vec::new();
-        for region in plan.regions.iter().filter(|region| is_guests_own(region.kind)) {
-            windows.push(window(region)).expect("the image parser bounds the number of segments");
-        }
+        let windows = plan.regions.iter().filter(|region| is_guests_own(region.kind)).map(window).collect();
         let fault_stacks =
             [RegionKind::FaultStack, RegionKind::DoubleFaultStack].map(|kind| window(plan.region(kind)));
         Self { windows, fault_stacks, sealed, writable }

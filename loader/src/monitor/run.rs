@@ -62,7 +62,7 @@ impl<V: Vcpu> Monitor<V> {
     }
 
     /// A trap from a stub is an exception's report; from anywhere else it breaks the contract.
-    fn trap_elsewhere(&self, site: Gva) -> EndRecord {
+    fn trap_elsewhere(&mut self, site: Gva) -> EndRecord {
         match stubs::vector_at(self.stubs, site) {
             Some(vector) => self.exception(vector),
             None => self.report(End::ForeignTrap),
@@ -75,14 +75,18 @@ impl<V: Vcpu> Monitor<V> {
 
     fn exception(&self, vector: u8) -> EndRecord {
         let exception = self.vcpu.exception(&self.dispatcher.memory, vector);
-        let mut record = EndRecord::new(End::Fault { vector: exception.vector });
+        let end = exception.vector.map_or(End::ForeignTrap, |vector| End::Fault { vector });
+        let mut record = EndRecord::new(end);
         fault::add_exception(&mut record, &self.places, &self.dispatcher.memory, &exception);
         record
     }
 
-    fn report(&self, end: End) -> EndRecord {
+    fn report(&mut self, end: End) -> EndRecord {
         let mut record = EndRecord::new(end);
-        fault::add_registers(&mut record, &self.places, &self.dispatcher.memory, &self.vcpu.registers());
+        let memory = &self.dispatcher.memory;
+        if let Some(registers) = self.vcpu.registers(memory) {
+            fault::add_registers(&mut record, &self.places, memory, &registers);
+        }
         record
     }
 }

@@ -30,8 +30,8 @@ impl Registers {
 /// An exception of the guest. Evidence only: the guest could have written all of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exception {
-    /// Its vector.
-    pub vector: u8,
+    /// Its vector. `None` for what is no exception but is reported as one: a trap that this host's kernel refuses by itself.
+    pub vector: Option<u8>,
     /// Error code that the CPU pushed; means something for the vectors of [`crate::layout::stubs::has_error_code`].
     pub error_code: u64,
     /// CR2; means something for vector 14.
@@ -96,8 +96,8 @@ pub trait Vcpu {
     /// Sets RAX for the next entry.
     fn set_result(&mut self, result: i64);
 
-    /// Registers at the last trap.
-    fn registers(&self) -> Registers;
+    /// Registers at the last trap, or `None` if they are lost. The guest does not go on after this.
+    fn registers(&mut self, memory: &GuestMemory) -> Option<Registers>;
 
     /// The exception whose stub or handler has trapped. `vector` is the stub's, 0 for a handler that serves all.
     fn exception(&self, memory: &GuestMemory, vector: u8) -> Exception;

@@ -97,6 +97,10 @@ impl Explainer {
             }
         };
         let mut text = format!("ringwall: {}: {what}\n", self.name);
+        if record.stack_end == 0 {
+            text.push_str("  registers are lost\n");
+            return text;
+        }
         self.add_backtrace(&mut text, record);
         add_registers(&mut text, record, units);
         text
@@ -150,7 +154,9 @@ fn exception(record: &EndRecord, vector: u8, units: &Units) -> String {
 
 fn killed(signal: u8) -> String {
     match Signal::try_from(i32::from(signal)) {
-        Ok(Signal::SIGSYS) => "contract violation: a system call from outside the hypercall gate".to_owned(),
+        Ok(Signal::SIGSYS) => {
+            "contract violation: a trap from outside the hypercall gate, registers are lost".to_owned()
+        }
         Ok(signal) => format!("the guest's process was killed by {signal}"),
         Err(_) => "the guest's process is gone".to_owned(),
     }

@@ -96,6 +96,7 @@ fn run_guest(
             // Before the process is made: then it has no more than this one, and is in the same Landlock domain, or the signal that ends
             // it with this process would not reach it.
             sandbox::drop_privileges()?;
+            machine.share_nothing();
             let mut machine = machine.start()?;
             if let Some(keeper) = keeper {
                 hand_in(keeper, machine.monitor.vcpu.listener())?;
@@ -180,8 +181,8 @@ fn prepare_process(config: RunConfig) -> Result<PreparedMachine, MonitorError> {
 }
 
 fn machine_config(config: RunConfig, signals: &[Signal]) -> Result<(Image, MachineConfig), MonitorError> {
-    let stdout = io::stdout();
-    let console = stdout.as_fd().try_clone_to_owned().map_err(host("console"))?;
+    let stdout = rustix::stdio::stdout();
+    let console = stdout.try_clone_to_owned().map_err(host("console"))?;
     let signals = SignalFd::with_flags(
         &signals.iter().copied().collect::<SigSet>(),
         SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC,

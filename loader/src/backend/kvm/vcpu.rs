@@ -73,16 +73,13 @@ impl Vcpu for KvmVcpu {
         }
     }
 
-    fn registers(&self) -> Registers {
-        let regs = self.fd.sync_regs().regs;
-        Registers {
-            general: [
-                regs.rax, regs.rbx, regs.rcx, regs.rdx, regs.rsi, regs.rdi, regs.rbp, regs.rsp, regs.r8,
-                regs.r9, regs.r10, regs.r11, regs.r12, regs.r13, regs.r14, regs.r15,
-            ],
-            rip: regs.rip,
-            rflags: regs.rflags,
-        }
+    fn registers(&mut self, _memory: &GuestMemory) -> Option<Registers> {
+        let registers = general(&self.fd.sync_regs().regs);
+        // On a triple fault KVM on SVM puts the CPU into its state after INIT first, which begins at F000:FFF0 (SDM Vol. 3A, "Processor
+        // States Following Power-up, Reset, or INIT").
+        let initial =
+            registers.rip == 0xfff0 && self.fd.get_sregs().is_ok_and(|special| special.cs.selector == 0xf000);
+        (!initial).then_some(registers)
     }
 
     fn exception(&self, memory: &GuestMemory, vector: u8) -> Exception {
@@ -90,11 +87,22 @@ impl Vcpu for KvmVcpu {
         // stack's end is 16-byte aligned, so the CPU pushes nothing before.
         let [error_code, rip, _cs, rflags, rsp, _ss] =
             <[u64; 6]>::read(&memory.fault_frame::<48>(vector == 8));
-        let mut registers = Registers { rip, rflags, ..self.registers() };
+        let mut registers = Registers { rip, rflags, ..general(&self.fd.sync_regs().regs) };
         registers.general[Registers::RSP] = rsp;
         let fault_address =
             if vector == 14 { self.fd.get_sregs().map_or(0, |special| special.cr2) } else { 0 };
-        Exception { vector, error_code, fault_address, registers }
+        Exception { vector: Some(vector), error_code, fault_address, registers }
+    }
+}
+
+fn general(regs: &kvm_regs) -> Registers {
+    Registers {
+        general: [
+            regs.rax, regs.rbx, regs.rcx, regs.rdx, regs.rsi, regs.rdi, regs.rbp, regs.rsp, regs.r8, regs.r9,
+            regs.r10, regs.r11, regs.r12, regs.r13, regs.r14, regs.r15,
+        ],
+        rip: regs.rip,
+        rflags: regs.rflags,
     }
 }
 

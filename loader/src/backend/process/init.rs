@@ -1,6 +1,7 @@
 //! What a guest's process does with itself before it is one.
 //!
-//! One small loop works through a table of system calls that the monitor has written: unmap everything but these pages, map the
+//! The monitor makes it by a call into the init pages, which return to the monitor alone. In the new process one small loop works
+//! through a table of system calls that the monitor has written: unmap everything but these pages, map the
 //! regions, set the signal handlers, install the filter, let go of the descriptors. Then it resets the vector state, clears the
 //! registers and jumps to the gate with the request to unmap these very pages, which the monitor grants once.
 #![expect(unsafe_code, reason = "code for another process")]
@@ -17,7 +18,7 @@ use super::filter;
 /// Size of the pages, for a plan with as many regions as there can be.
 pub(super) const INIT_BYTES: u64 = 3 * 4096;
 /// End of a process's half of the addresses, less the last page, which is never mapped (Documentation/arch/x86/x86_64/mm.rst).
-const TASK_END: u64 = (1 << 47) - 4096;
+pub(super) const TASK_END: u64 = (1 << 47) - 4096;
 
 const HEADER: usize = 0x100;
 const SIGNAL_STACK: usize = 0x140;
@@ -29,7 +30,8 @@ const TABLE: usize = 0x280;
 static_assertions::const_assert!(FILTER + filter::INSTRUCTIONS * 8 <= TABLE);
 
 /// Signals of the guest's own making, whose handlers report them.
-const FAULTS: [i32; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP];
+const FAULTS: [i32; 6] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGSYS];
 /// Kernel's flags that libc does not have: `SA_RESTORER` (arch/x86/include/uapi/asm/signal.h), `SS_AUTODISARM`
 /// (include/uapi/linux/signal.h), `PR_SET_SYSCALL_USER_DISPATCH` and `PR_SYS_DISPATCH_ON` (include/uapi/linux/prctl.h).
 const SA_RESTORER: u64 = 0x0400_0000;
@@ -47,6 +49,27 @@ std::arch::global_asm!(
     ".pushsection .rodata.ringwall_init, \"a\"",
     ".balign 64",
     "ringwall_init:",
+    // Called by the monitor with its own process in R13D. It returns there with the new process in RAX.
+    "    mov eax, {clone}",
+    "    mov edi, {flags}",
+    "    xor esi, esi",
+    "    xor edx, edx",
+    "    xor r10d, r10d",
+    "    xor r8d, r8d",
+    "    syscall",
+    "    test rax, rax",
+    "    jz 7f",
+    "    ret",
+    // The new process has no stack. It dies with the monitor, even if that is dead already.
+    "7:  mov eax, {prctl}",
+    "    mov edi, {pdeathsig}",
+    "    mov esi, {kill}",
+    "    syscall",
+    "    mov eax, {getppid}",
+    "    syscall",
+    "    mov r12d, 255",
+    "    cmp eax, r13d",
+    "    jne 6f",
     "    lea rbx, [rip + ringwall_init + {table}]",
     "    xor r12d, r12d",
     "2:  mov rax, [rbx]",
@@ -99,6 +122,12 @@ std::arch::global_asm!(
     table = const TABLE,
     header = const HEADER,
     bytes = const INIT_BYTES,
+    clone = const libc::SYS_clone,
+    flags = const libc::CLONE_FILES | libc::SIGCHLD,
+    prctl = const libc::SYS_prctl,
+    pdeathsig = const libc::PR_SET_PDEATHSIG,
+    kill = const libc::SIGKILL,
+    getppid = const libc::SYS_getppid,
     exit_group = const libc::SYS_exit_group,
     munmap = const libc::SYS_munmap,
 );
@@ -252,9 +281,9 @@ impl Pages {
         let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
         let mode = u64::from(libc::SECCOMP_SET_MODE_FILTER);
         self.call_into(libc::SYS_seccomp, &[mode, flags, at(PROGRAM)], listener);
-        self.call(libc::SYS_futex, &[listener, libc::FUTEX_WAKE as u64, 1]);
         self.call(libc::SYS_close_range, &[0, u64::from(u32::MAX), u64::from(libc::CLOSE_RANGE_UNSHARE)]);
-        // The last one: from here on a system call outside the gate page is a signal that is blocked, and kills.
+        self.call(libc::SYS_futex, &[listener, libc::FUTEX_WAKE as u64, 1]);
+        // The last one: from here on a system call outside the gate page is a signal, whatever its number.
         let dispatch = [PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, plan.gate.0, 4096, 0];
         self.call(libc::SYS_prctl, &dispatch);
         self.bytes.extend([0xff; 8]);

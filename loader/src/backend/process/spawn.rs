@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use rustix::mm::{MapFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, ProtFlags};
 use rustix::thread::futex;
 
-use super::init::{self, INIT_BYTES, Init, NO_LISTENER};
+use super::init::{self, INIT_BYTES, Init, NO_LISTENER, TASK_END};
 use super::{ProcessError, ProcessVcpu, rseq};
 use crate::address::{PAGE_BYTES, index, page_ceil};
 use crate::layout::{Gate, Plan};
@@ -111,6 +111,20 @@ impl Launch {
         Ok(Self { reservation, init, sites: init::sites(plan, &gate), gate })
     }
 
+    /// Keeps this process's memory out of every process that it makes from now on, but for what the guest's process needs: there is
+    /// nothing to copy then, and nothing to take away there. Not for a process that forks anything else.
+    pub fn share_nothing(&self) {
+        let all = std::ptr::without_provenance_mut(index(PAGE_BYTES));
+        // SAFETY: advice about processes to come, which changes nothing in this one.
+        let refused =
+            unsafe { rustix::mm::madvise(all, index(TASK_END - PAGE_BYTES), Advice::LinuxDontFork) };
+        // It means that there are gaps, and comes in the end. If anything is left for the new process, that takes it away by itself.
+        debug_assert_eq!(refused, Err(rustix::io::Errno::NOMEM));
+        let init = std::ptr::without_provenance_mut(index(self.reservation.base));
+        // SAFETY: as above.
+        let _ = unsafe { rustix::mm::madvise(init, index(INIT_BYTES), Advice::LinuxDoFork) };
+    }
+
     /// Makes the process and waits until it asks for its last step. `memory` is the writable half of what [`Launch::new`] was
     /// given, and the descriptors of both halves are still open.
     ///
@@ -193,48 +207,19 @@ impl Drop for Child {
     }
 }
 
-/// Makes a process that shares our descriptors and jumps to `init` at once. It dies with us, even if we are dead already.
+/// Makes a process that shares our descriptors and has nothing to run but the init pages. It dies with us.
 fn fork_into(init: u64) -> io::Result<Pid> {
-    let flags = i64::from(libc::CLONE_FILES | libc::SIGCHLD);
-    let parent = nix::unistd::getpid().as_raw();
+    let own = nix::unistd::getpid().as_raw();
     let result: i64;
-    // SAFETY: a fork, in which the child runs nothing but the lines below and then the init pages, which need no stack and no state
-    // of this program. In this process nothing changes but the registers named.
+    // SAFETY: the init pages hold a function that forks and returns here in this process only, with the registers of a system call
+    // changed and R13 as it was. The new process never leaves those pages, and needs neither stack nor state of this program.
     unsafe {
         std::arch::asm!(
-            "syscall",
-            "test rax, rax",
-            "jnz 3f",
-            "mov eax, {prctl}",
-            "mov edi, {pdeathsig}",
-            "mov esi, {kill}",
-            "syscall",
-            "mov eax, {getppid}",
-            "syscall",
-            "cmp eax, {parent:e}",
-            "jne 2f",
-            "jmp {init}",
-            "2:",
-            "mov eax, {exit_group}",
-            "mov edi, 255",
-            "syscall",
-            "3:",
-            prctl = const libc::SYS_prctl,
-            pdeathsig = const libc::PR_SET_PDEATHSIG,
-            kill = const libc::SIGKILL,
-            getppid = const libc::SYS_getppid,
-            exit_group = const libc::SYS_exit_group,
-            parent = in(reg) parent,
+            "call {init}",
             init = in(reg) init,
-            inlateout("rax") libc::SYS_clone => result,
-            in("rdi") flags,
-            in("rsi") 0,
-            in("rdx") 0,
-            in("r10") 0,
-            in("r8") 0,
-            // Not `lateout`: the system call must not take the registers of `parent` and `init` away.
-            out("rcx") _,
-            out("r11") _,
+            in("r13") own,
+            out("rax") result,
+            out("rdi") _, out("rsi") _, out("rdx") _, out("r10") _, out("r8") _, out("rcx") _, out("r11") _,
         );
     }
     match i32::try_from(result) {

@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::spawn::Child;
 use crate::layout::Gate;
+use crate::layout::gate::GATE_FAULT;
 use crate::monitor::memory::GuestMemory;
 use crate::monitor::vcpu::{Exception, Registers, Trap, Vcpu, VcpuError};
 use crate::monitor::wait;
@@ -119,23 +120,28 @@ impl Vcpu for ProcessVcpu {
         }
     }
 
-    /// What a notification has: the registers of a call. The others are 0.
-    fn registers(&self) -> Registers {
-        let [rdi, rsi, rdx, r10, r8, r9] = self.call.args;
+    /// A call carries six registers only. The answer to it that no call has makes the gate fault, and its handler reports them all.
+    fn registers(&mut self, memory: &GuestMemory) -> Option<Registers> {
         let rax = u64::from(self.call.nr.cast_unsigned());
-        Registers {
-            general: [rax, 0, 0, rdx, rsi, rdi, 0, 0, r8, r9, r10, 0, 0, 0, 0, 0],
-            rip: self.call.instruction_pointer,
-            rflags: 0,
-        }
+        self.answer.as_mut()?.val = GATE_FAULT;
+        let Ok(Trap::Exception) = self.enter() else { return None };
+        let mut registers = self.context(memory)?.registers;
+        registers.general[0] = rax;
+        Some(registers)
     }
 
     fn exception(&self, memory: &GuestMemory, _vector: u8) -> Exception {
-        // RDX of a signal handler points to what the kernel saved (sigaction(2)).
-        let context = Gva(self.call.args[2].saturating_add(REGISTERS_OFFSET));
-        let Some(bytes) = memory.on_fault_stack::<{ CONTEXT_WORDS * 8 }>(context) else {
-            return Exception { registers: self.registers(), ..Exception::default() };
-        };
+        self.context(memory).unwrap_or_default()
+    }
+}
+
+impl ProcessVcpu {
+    /// What the kernel saved for the signal handler that has trapped.
+    fn context(&self, memory: &GuestMemory) -> Option<Exception> {
+        // RDI of a handler is the signal, RDX points to what the kernel saved (sigaction(2)).
+        let [signal, _, context, ..] = self.call.args;
+        let bytes =
+            memory.on_fault_stack::<{ CONTEXT_WORDS * 8 }>(Gva(context.saturating_add(REGISTERS_OFFSET)))?;
         let [
             r8,
             r9,
@@ -163,6 +169,8 @@ impl Vcpu for ProcessVcpu {
         ] = <[u64; CONTEXT_WORDS]>::read(&bytes);
         let general = [rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15];
         let registers = Registers { general, rip, rflags };
-        Exception { vector: u8::try_from(vector).unwrap_or(0), error_code, fault_address, registers }
+        let refused = signal == u64::from(libc::SIGSYS.cast_unsigned());
+        let vector = (!refused).then_some(u8::try_from(vector).unwrap_or(0));
+        Some(Exception { vector, error_code, fault_address, registers })
     }
 }

@@ -167,8 +167,8 @@ impl<V: Vcpu> Vcpu for TimedVcpu<V> {
         self.inner.set_result(result);
     }
 
-    fn registers(&self) -> Registers {
-        self.inner.registers()
+    fn registers(&mut self, memory: &GuestMemory) -> Option<Registers> {
+        self.inner.registers(memory)
     }
 
     fn exception(&self, memory: &GuestMemory, vector: u8) -> Exception {
