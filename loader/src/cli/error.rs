@@ -37,6 +37,8 @@ pub(crate) enum CommandError {
     UserNet(#[from] UserNetError),
     #[error("cannot make a socket pair for the network: {0}")]
     SocketPair(std::io::Error),
+    #[error("the sandbox is not complete: this kernel {0}")]
+    Sandbox(String),
     #[error(transparent)]
     Output(#[from] OutputError),
     #[error(transparent)]
@@ -54,6 +56,7 @@ impl CommandError {
             Self::Symbols(error) => error.exit_code(),
             Self::Tap(error) => error.exit_code(),
             Self::Disk(error) => error.exit_code(),
+            Self::Sandbox(_) => ExitCode::UNAVAILABLE,
             Self::UserNet(_) | Self::SocketPair(_) | Self::Output(_) | Self::Start(_) => ExitCode::HOST_ERROR,
         }
     }

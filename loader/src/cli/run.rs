@@ -14,6 +14,7 @@ use loader::image::{self, Image};
 use loader::layout::Gate;
 use loader::net::rules::{Allow, Publish};
 use loader::parent::{self, RunConfig};
+use loader::sandbox::{self, Placement};
 use loader::signature::{self, Signed};
 
 use super::error::CommandError;
@@ -74,12 +75,23 @@ pub(crate) struct Arguments {
     /// Write an ELF core for gdb if the appliance faults, panics or breaks the contract. It holds all of its memory
     #[arg(long, value_name = "FILE")]
     core: Option<PathBuf>,
+    /// Keep everybody else off the core that the appliance runs on
+    #[arg(long)]
+    core_scheduling: bool,
+    /// Run the appliance and its monitor on one processor, by number
+    #[arg(long, value_name = "CPU")]
+    pin: Option<usize>,
+    /// Do not run on a kernel that lacks a part of the sandbox
+    #[arg(long)]
+    require_sandbox: bool,
     /// Say more about the machine
     #[arg(long, short)]
     verbose: bool,
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
+    let placement = Placement { core_scheduling: arguments.core_scheduling, cpu: arguments.pin };
+    check_sandbox(&placement, arguments.require_sandbox)?;
     let image_path = image_path(&arguments.path, arguments.verbose)?;
     let (image, signed) = open(&image_path, &arguments)?;
     if arguments.audit {
@@ -113,6 +125,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         signed,
         receipt: arguments.receipt.map(|path| Output::create(&path, 0o644)).transpose()?,
         core: arguments.core.map(|path| Output::create(&path, 0o600)).transpose()?,
+        placement,
         verbose: arguments.verbose,
     })?)
 }
@@ -126,6 +139,25 @@ fn open(path: &Path, arguments: &Arguments) -> Result<(Image, Option<Signed>), C
         loader::say!("ringwall: signed by key {}: {}", signed.key_id, signed.comment);
     }
     Ok((Image::parse(bytes)?, signed))
+}
+
+/// Says what this kernel lacks of the sandbox, or refuses to go without.
+fn check_sandbox(placement: &Placement, required: bool) -> Result<(), CommandError> {
+    if let Some(cpu) = placement.cpu.filter(|cpu| !sandbox::may_run_on(*cpu)) {
+        return Err(CommandError::Usage(format!(
+            "--pin {cpu}: there is no such processor, or not for this user"
+        )));
+    }
+    let lacks = sandbox::lacking(placement);
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    let lacks = lacks.join(", and ");
+    if required || !sandbox::can_kill_by_filter() {
+        return Err(CommandError::Sandbox(lacks));
+    }
+    loader::say!("ringwall: sandbox: this kernel {lacks}");
+    Ok(())
 }
 
 /// The image itself, or the one that the crate folder builds into.

@@ -1,5 +1,4 @@
 //! The rest of the host: processor, kernel, sandbox, taps.
-#![expect(unsafe_code, reason = "asking for Landlock's version has no safe wrapper")]
 
 use std::fs;
 use std::io;
@@ -8,6 +7,7 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_cre
 use x86::cpuid::CpuId;
 
 use super::Check;
+use crate::sandbox;
 
 pub(super) fn checks() -> Vec<Check> {
     vec![kernel(), tsc(), memfd(), seccomp(), landlock(), tap()]
@@ -60,21 +60,12 @@ fn seccomp() -> Check {
     }
 }
 
-/// `LANDLOCK_CREATE_RULESET_VERSION` (include/uapi/linux/landlock.h, v6.12).
-const VERSION_ONLY: u32 = 1;
-
 fn landlock() -> Check {
-    // SAFETY: with a null pointer, size 0 and this flag the call reads no memory and returns a version or an error
-    // (Documentation/userspace-api/landlock.rst, "Landlock ABI versions").
-    let abi = unsafe {
-        libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0_usize, VERSION_ONLY)
-    };
-    match abi {
-        1.. => Check::ok("Landlock", format!("ABI {abi}")),
-        _ => {
-            let found = format!("not available: {}", io::Error::last_os_error());
+    match sandbox::landlock_abi() {
+        Ok(abi) => Check::ok("Landlock", format!("ABI {abi}")),
+        Err(error) => {
             let advice = "boot with `lsm=landlock,...`, or use a kernel with CONFIG_SECURITY_LANDLOCK";
-            Check::limited("Landlock", found, advice)
+            Check::limited("Landlock", format!("not available: {error}"), advice)
         }
     }
 }

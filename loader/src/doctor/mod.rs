@@ -8,6 +8,7 @@ mod host;
 mod kvm;
 mod process;
 mod report;
+pub mod sandbox;
 mod toolchain;
 
 pub use report::{Check, Report, State};

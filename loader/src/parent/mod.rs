@@ -3,6 +3,7 @@
 //! It forks the network helpers and the monitor, passes SIGTERM on, kills after the grace period or the time limit, and turns
 //! the monitor's end record into an exit code and an explanation.
 
+pub mod confined;
 mod cores;
 mod explain;
 mod monitor_process;
@@ -24,6 +25,7 @@ use crate::backend::kvm::GateChoice;
 use crate::evidence::output::Output;
 use crate::image::Image;
 use crate::net::user::Prepared;
+use crate::sandbox::Placement;
 use crate::signature::Signed;
 use report::Report;
 
@@ -56,6 +58,8 @@ pub struct RunConfig {
     pub receipt: Option<Output>,
     /// Where a core goes, should the guest break.
     pub core: Option<Output>,
+    /// Where monitor and guest run.
+    pub placement: Placement,
     /// Whether to say more on standard error.
     pub verbose: bool,
 }

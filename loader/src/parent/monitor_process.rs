@@ -2,26 +2,24 @@
 
 use std::io::{self, IoSlice, IsTerminal as _};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use hvcall::ExitCode;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
-use super::RunConfig;
+use super::{RunConfig, confined};
 use crate::backend::choice::Backend;
 use crate::backend::{kvm, process};
-use crate::evidence::{self, Evidence, Wanted};
+use crate::evidence::{Evidence, Wanted};
 use crate::image::Image;
 use crate::layout::Gate;
 use crate::machine::{Machine, MachineConfig, MachineError, PreparedMachine};
 use crate::monitor::console::Console;
 use crate::monitor::disk::Disk;
 use crate::monitor::nic::Nic;
-use crate::monitor::run::Monitor;
-use crate::monitor::vcpu::Vcpu;
-use crate::sandbox::{self, Descriptors, SandboxError};
+use crate::sandbox::{self, SandboxError};
 
 /// Why no guest ran.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +67,7 @@ fn run_guest(
 ) -> Result<ExitCode, MonitorError> {
     // Deadlines of `wait` to the nanosecond instead of to 50 us (prctl(2), PR_SET_TIMERSLACK).
     nix::sys::prctl::set_timerslack(1).map_err(host("timer slack"))?;
+    sandbox::place(&config.placement)?;
     let introduction = config.verbose.then(|| introduction(&config));
     let introduce = |gate: &str| {
         if let Some(introduction) = introduction {
@@ -80,14 +79,15 @@ fn run_guest(
             let wanted = wanted(&mut config, digests);
             let mut machine = build_kvm(config)?;
             introduce(machine.gate.name);
+            machine.monitor.vcpu.make_worker().map_err(MachineError::from)?;
             kvm::admit_sigterm(machine.monitor.vcpu.fd()).map_err(MachineError::from)?;
             sandbox::drop_privileges()?;
             let vcpu = (machine.monitor.vcpu.fd().as_raw_fd(), kvm::IOCTLS);
             let evidence = Evidence::new(wanted, &machine.plan, machine.gate, Some(&machine.tables));
-            let code = close_and_run(&mut machine.monitor, vcpu, evidence, report);
+            let code = confined::run(&mut machine.monitor, vcpu, evidence, report)?;
             // The machine is not taken apart: most of its descriptors are closed already, and the kernel does the rest.
             std::mem::forget(machine);
-            code
+            Ok(code)
         }
         Backend::Process => {
             let wanted = wanted(&mut config, digests);
@@ -103,9 +103,9 @@ fn run_guest(
             }
             let vcpu = (machine.monitor.vcpu.listener().as_raw_fd(), process::IOCTLS);
             let evidence = Evidence::new(wanted, &machine.plan, Gate::SYSCALL, None);
-            let code = close_and_run(&mut machine.monitor, vcpu, evidence, report);
+            let code = confined::run(&mut machine.monitor, vcpu, evidence, report)?;
             std::mem::forget(machine);
-            code
+            Ok(code)
         }
     }
 }
@@ -120,32 +120,6 @@ fn hand_in(keeper: &OwnedFd, descriptor: BorrowedFd<'_>) -> Result<(), MonitorEr
     rustix::net::sendmsg(keeper, &[IoSlice::new(&[0])], &mut control, SendFlags::empty())
         .map_err(host("handing the listener in"))?;
     Ok(())
-}
-
-fn close_and_run(
-    monitor: &mut Monitor<impl Vcpu>,
-    (vcpu, vcpu_ioctls): (RawFd, [u64; 2]),
-    mut evidence: Evidence<'_>,
-    report: &OwnedFd,
-) -> Result<ExitCode, MonitorError> {
-    let dispatcher = &monitor.dispatcher;
-    evidence::send(report, &evidence.opening(&dispatcher.memory));
-    sandbox::close(&Descriptors {
-        vcpu,
-        vcpu_ioctls,
-        signals: dispatcher.signals.raw_fd(),
-        report: report.as_raw_fd(),
-        console: dispatcher.console.raw_fd(),
-        nics: dispatcher.nics.iter().map(Nic::raw_fd).collect(),
-        disks: dispatcher.disks.iter().map(Disk::raw_fd).collect(),
-        core: evidence.core_fd(),
-    })?;
-    let record = monitor.run();
-    evidence::send(report, &record);
-    evidence::send(report, &evidence.closing(monitor, &record));
-    // Its buffers are not freed: that would be a system call.
-    std::mem::forget(evidence);
-    Ok(record.end().map_or(ExitCode::MONITOR_BUG, |end| end.exit_code()))
 }
 
 /// What is to be shown afterwards.

@@ -1,94 +1,50 @@
-//! The system calls of a running monitor: six, and four more for disks, with their descriptors pinned.
+//! The system calls of a running monitor: six, and four more for disks, with their arguments pinned.
 
-use std::collections::BTreeMap;
-use std::os::fd::RawFd;
+use hvcall::request::MAX_REQUEST_BYTES;
+use hvcall::{MAX_ENTROPY_BYTES, MAX_NICS};
+use seccompiler::{BackendError, BpfProgram};
 
-use seccompiler::{
-    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
-};
-
+use super::rules::{Rules, at_most, int, on, word};
 use super::{Descriptors, SandboxError};
 
-const STDERR: RawFd = 2;
-
-type Rules = BTreeMap<i64, Vec<SeccompRule>>;
-
-/// The calls that a monitor with these descriptors may make, by number and name.
-#[must_use]
-pub fn allowed_calls(disks: bool) -> Vec<(i64, &'static str)> {
-    let mut calls = vec![
-        (libc::SYS_ioctl, "ioctl"),
-        (libc::SYS_readv, "readv"),
-        (libc::SYS_writev, "writev"),
-        (libc::SYS_ppoll, "ppoll"),
-        (libc::SYS_getrandom, "getrandom"),
-        (libc::SYS_exit_group, "exit_group"),
-    ];
-    if disks {
-        calls.extend([
-            (libc::SYS_pread64, "pread64"),
-            (libc::SYS_pwrite64, "pwrite64"),
-            (libc::SYS_fdatasync, "fdatasync"),
-            (libc::SYS_fallocate, "fallocate"),
-        ]);
-    }
-    calls
-}
+/// Parts of a vectored write: a header and a frame, or a line and its end.
+const WRITE_PARTS: u64 = 2;
+/// Parts of a vectored read: a header, a frame, and what did not fit.
+const READ_PARTS: u64 = 3;
 
 /// Installs the filter. Every call outside it kills the process.
 pub(super) fn install(keep: &Descriptors) -> Result<(), SandboxError> {
     Ok(seccompiler::apply_filter(&program(keep)?)?)
 }
 
-fn program(keep: &Descriptors) -> Result<BpfProgram, BackendError> {
-    let mut rules = Rules::new();
+/// The filter of a monitor with these descriptors.
+pub(super) fn program(keep: &Descriptors) -> Result<BpfProgram, BackendError> {
+    let mut rules = Rules::default();
     for request in keep.vcpu_ioctls {
-        let pinned = vec![descriptor(keep.vcpu)?, equal(1, SeccompCmpArgLen::Qword, request)?];
-        rules.entry(libc::SYS_ioctl).or_default().push(SeccompRule::new(pinned)?);
+        rules.pinned(libc::SYS_ioctl, &[on(keep.vcpu), word(1, request)]);
     }
-    allow_on(&mut rules, libc::SYS_readv, keep.nics.iter().copied().chain([keep.signals]))?;
-    let written = [keep.console, keep.report, STDERR];
-    allow_on(&mut rules, libc::SYS_writev, keep.nics.iter().copied().chain(written).chain(keep.core))?;
-    // An empty list allows the call with any arguments. ppoll and getrandom name only the monitor's own memory.
-    for call in [libc::SYS_ppoll, libc::SYS_getrandom, libc::SYS_exit_group] {
-        rules.insert(call, Vec::new());
+    for fd in keep.nics.iter().copied().chain([keep.signals]) {
+        rules.pinned(libc::SYS_readv, &[on(fd), at_most(2, READ_PARTS)]);
     }
-    if !keep.disks.is_empty() {
-        for call in [libc::SYS_pread64, libc::SYS_pwrite64, libc::SYS_fdatasync, libc::SYS_fallocate] {
-            allow_on(&mut rules, call, keep.disks.iter().copied())?;
+    let written = [keep.console, keep.report, super::STDERR];
+    for fd in keep.nics.iter().copied().chain(written).chain(keep.core) {
+        rules.pinned(libc::SYS_writev, &[on(fd), at_most(2, WRITE_PARTS)]);
+    }
+    // Descriptors to wait on lie in memory, where a filter cannot look: waiting tells whether they are ready and no more. No signal
+    // mask, or a signal could be let through.
+    rules.pinned(libc::SYS_ppoll, &[at_most(1, MAX_NICS as u64 + 1), word(3, 0)]);
+    rules.pinned(libc::SYS_getrandom, &[at_most(1, MAX_ENTROPY_BYTES), int(2, 0)]);
+    rules.any(libc::SYS_exit_group);
+    for disk in &keep.disks {
+        // A read or write begins on the disk; one that a taken-over monitor made would end at most a request behind it.
+        let range = [on(disk.fd), at_most(2, MAX_REQUEST_BYTES), at_most(3, disk.size_bytes)];
+        rules.pinned(libc::SYS_pread64, &range);
+        rules.pinned(libc::SYS_fdatasync, &[on(disk.fd)]);
+        if !disk.read_only {
+            rules.pinned(libc::SYS_pwrite64, &range);
+            let punch = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+            rules.pinned(libc::SYS_fallocate, &[on(disk.fd), int(1, punch)]);
         }
     }
-    SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, TargetArch::x86_64)?
-        .try_into()
-}
-
-fn allow_on(
-    rules: &mut Rules,
-    call: i64,
-    descriptors: impl Iterator<Item = RawFd>,
-) -> Result<(), BackendError> {
-    for fd in descriptors {
-        rules.entry(call).or_default().push(SeccompRule::new(vec![descriptor(fd)?])?);
-    }
-    Ok(())
-}
-
-fn descriptor(fd: RawFd) -> Result<SeccompCondition, BackendError> {
-    equal(0, SeccompCmpArgLen::Dword, u64::from(fd.cast_unsigned()))
-}
-
-fn equal(argument: u8, len: SeccompCmpArgLen, value: u64) -> Result<SeccompCondition, BackendError> {
-    SeccompCondition::new(argument, len, SeccompCmpOp::Eq, value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_monitor_makes_six_calls_and_ten_with_disks() {
-        assert_eq!(allowed_calls(false).len(), 6);
-        assert_eq!(allowed_calls(true).len(), 10);
-    }
+    rules.program()
 }

@@ -1,34 +1,21 @@
-//! Giving up what a process has: descriptors, capabilities, files, network, dumps.
+//! Giving up what a process has: descriptors, capabilities, resources, being looked into.
 #![expect(unsafe_code, reason = "closes descriptors by number")]
 
 use std::io;
 use std::os::fd::RawFd;
 
-use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
-    RulesetStatus, Scope,
-};
+use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
-use rustix::thread::CapabilitySets;
+use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::{Descriptors, SandboxError};
-
-fn step(step: &'static str) -> impl Fn(io::Error) -> SandboxError {
-    move |source| SandboxError::Step { step, source }
-}
+use super::{STDERR, SandboxError, step};
 
 /// Closes every descriptor but those to keep and standard error.
-pub(super) fn close_others(keep: &Descriptors) -> Result<(), SandboxError> {
-    let mut kept: Vec<RawFd> = [keep.vcpu, keep.signals, keep.report, keep.console, 2]
-        .into_iter()
-        .chain(keep.nics.iter().copied())
-        .chain(keep.disks.iter().copied())
-        .chain(keep.core)
-        .collect();
+pub(crate) fn close_others(keep: &[RawFd]) -> Result<(), SandboxError> {
+    let mut kept: Vec<u32> = keep.iter().copied().chain([STDERR]).map(RawFd::cast_unsigned).collect();
     kept.sort_unstable();
     let mut next: u32 = 0;
     for fd in kept {
-        let fd = fd.cast_unsigned();
         if fd > next {
             close_range(next, fd - 1).map_err(step("closing descriptors"))?;
         }
@@ -38,47 +25,56 @@ pub(super) fn close_others(keep: &Descriptors) -> Result<(), SandboxError> {
 }
 
 fn close_range(first: u32, last: u32) -> io::Result<()> {
-    // SAFETY: the owners of these descriptors are never dropped: the process ends by `_exit` after its guest has ended.
+    // SAFETY: the owners of these descriptors are never dropped: the process ends by `_exit`, and its caller lists all that it uses.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Gives up capabilities, privileges to come, files, network, and being looked into.
-pub(super) fn drop_all() -> Result<(), SandboxError> {
-    rustix::thread::set_no_new_privs(true).map_err(io::Error::from).map_err(step("no new privileges"))?;
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .map_err(io::Error::from)
-        .map_err(step("not dumpable"))?;
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    rustix::process::setrlimit(Resource::Core, none)
-        .map_err(io::Error::from)
-        .map_err(step("no core dumps"))?;
-    restrict_files_and_network()?;
-    let none = CapabilitySets {
-        effective: rustix::thread::CapabilitySet::empty(),
-        permitted: rustix::thread::CapabilitySet::empty(),
-        inheritable: rustix::thread::CapabilitySet::empty(),
-    };
-    rustix::thread::set_capabilities(None, none).map_err(io::Error::from).map_err(step("no capabilities"))
+/// Gives up capabilities, privileges to come, dumps, and being looked into by others of the same user.
+pub(crate) fn drop_all() -> Result<(), SandboxError> {
+    rustix::thread::set_no_new_privs(true).map_err(step("no new privileges"))?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(step("not dumpable"))?;
+    limit(Resource::Core, 0)?;
+    drop_capabilities()
 }
 
-/// Landlock with no rule: no path, no TCP port, no signal and no abstract socket outside. Kernels that know fewer of these give
-/// what they have; `ringwall doctor` says which.
-fn restrict_files_and_network() -> Result<(), SandboxError> {
-    let newest = ABI::V6;
-    let restricted = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(newest))
-        .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(newest)))
-        .and_then(|ruleset| ruleset.scope(Scope::from_all(newest)))
-        .and_then(|ruleset| ruleset.create())
-        .and_then(landlock::RulesetCreated::restrict_self);
-    let restricted = restricted.map_err(|error| step("Landlock")(io::Error::other(error)))?;
-    if restricted.ruleset == RulesetStatus::NotEnforced {
-        crate::say!(
-            "ringwall: this kernel has no Landlock (Linux 5.13, CONFIG_SECURITY_LANDLOCK); the monitor is closed by its \
-             system-call filter alone"
-        );
+/// Gives up capabilities that are in use, and those that a program could get by being executed.
+pub(crate) fn drop_capabilities() -> Result<(), SandboxError> {
+    match rustix::thread::clear_ambient_capability_set() {
+        // A kernel before 4.3 has no such set.
+        Ok(()) | Err(Errno::INVAL) => {}
+        Err(errno) => return Err(step("no ambient capabilities")(errno)),
     }
-    Ok(())
+    for capability in CapabilitySet::all().iter() {
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            // Only who may pass capabilities on may give up their bound, and this kernel may know fewer of them. Without new privileges
+            // the bound is the second line.
+            Ok(()) | Err(Errno::INVAL) => {}
+            Err(Errno::PERM) => break,
+            Err(errno) => return Err(step("no capabilities to come")(errno)),
+        }
+    }
+    let none = CapabilitySet::empty();
+    let none = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    rustix::thread::set_capabilities(None, none).map_err(step("no capabilities"))
+}
+
+/// Limits what a process that has everything it needs may still take: nothing. `descriptors` is one more than its highest.
+///
+/// There is no limit for files (RLIMIT_FSIZE): it would be a signal in the middle of a guest's write to its own disk.
+pub(crate) fn limit_resources(descriptors: RawFd) -> Result<(), SandboxError> {
+    limit(Resource::Nofile, u64::from(descriptors.cast_unsigned()))?;
+    limit(Resource::Data, 0)?;
+    limit_threads()
+}
+
+/// Allows no process and no thread more, and no memory that the system cannot swap out.
+pub(crate) fn limit_threads() -> Result<(), SandboxError> {
+    limit(Resource::Nproc, 0)?;
+    limit(Resource::Memlock, 0)
+}
+
+fn limit(resource: Resource, value: u64) -> Result<(), SandboxError> {
+    let limit = Rlimit { current: Some(value), maximum: Some(value) };
+    rustix::process::setrlimit(resource, limit).map_err(step("resource limits"))
 }

@@ -3,12 +3,16 @@
 use std::fs;
 
 use rustix::process::{Pid, Signal};
+use tests::breakout::{self, Expected, Fate};
 use tests::{App, Backend, Ringwall, Running, on_each_backend};
 
 on_each_backend!(
     monitor_has_no_privilege_and_a_filter,
     monitor_holds_no_descriptor_that_it_does_not_use,
     inherited_descriptors_do_not_reach_the_monitor,
+    system_calls_from_inside_a_closed_monitor_kill_it,
+    missing_processor_is_refused,
+    pinned_monitor_and_guest_run_on_that_processor,
 );
 
 fn start(backend: Backend) -> (Running, Pid) {
@@ -41,17 +45,16 @@ fn monitor_has_no_privilege_and_a_filter(backend: Backend) {
     };
     assert_eq!(field("Seccomp"), "2", "a filter");
     assert_eq!(field("NoNewPrivs"), "1");
-    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+    let bounding = if tests::is_root() { &["CapBnd"][..] } else { &[] };
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"].iter().chain(bounding) {
         assert_eq!(field(set), "0000000000000000", "{set}");
     }
     let limits = fs::read_to_string(format!("/proc/{}/limits", monitor.as_raw_nonzero())).unwrap();
-    let core: Vec<&str> = limits
-        .lines()
-        .find(|line| line.starts_with("Max core file size"))
-        .unwrap()
-        .split_whitespace()
-        .collect();
-    assert_eq!(core[4..6], ["0", "0"]);
+    for limit in ["Max core file size", "Max processes", "Max data size", "Max locked memory"] {
+        let line = limits.lines().find_map(|line| line.strip_prefix(limit)).unwrap();
+        let values: Vec<&str> = line.split_whitespace().take(2).collect();
+        assert_eq!(values, ["0", "0"], "{limit}");
+    }
     stop(&running);
     let _ = running.wait().expect(143);
 }
@@ -82,6 +85,42 @@ fn inherited_descriptors_do_not_reach_the_monitor(backend: Backend) {
     let _ = running.stdout.line_with("crash: ignore-term");
     let held = descriptors(running.children()[0]).unwrap_or_default();
     assert!(!held.iter().any(|target| target == "/etc/passwd" || target == "/dev/null"), "{held:?}");
+    stop(&running);
+    let _ = running.wait().expect(143);
+}
+
+/// Every row: killed by the filter, and not otherwise; and those that a monitor needs are let through.
+fn system_calls_from_inside_a_closed_monitor_kill_it(backend: Backend) {
+    let mut wrong = Vec::new();
+    for disk in [false, true] {
+        for crime in breakout::all(backend) {
+            let killed = match crime.expected {
+                Expected::Killed => true,
+                Expected::Disk => !disk,
+                Expected::Allowed => false,
+            };
+            let expected = if killed { Fate::Killed(Signal::SYS.as_raw()) } else { Fate::RanOn(0) };
+            let got = breakout::commit(backend, disk, crime);
+            if got != expected {
+                wrong.push(format!("{crime:?}, disk {disk}: {got:?} instead of {expected:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn missing_processor_is_refused(backend: Backend) {
+    Ringwall::run_app(backend, App::Hello).args(["--pin", "4000"]).run().expect(64).says_once("--pin 4000");
+}
+
+fn pinned_monitor_and_guest_run_on_that_processor(backend: Backend) {
+    let words = ["--pin", "0", "--core-scheduling"];
+    let running = Ringwall::run_app(backend, App::Crash).args(words).guest(&["ignore-term"]).start();
+    let _ = running.stdout.line_with("crash: ignore-term");
+    for process in running.children().into_iter().chain(running.guest()) {
+        let status = fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero())).unwrap();
+        assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
+    }
     stop(&running);
     let _ = running.wait().expect(143);
 }

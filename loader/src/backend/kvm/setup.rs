@@ -39,6 +39,22 @@ impl KvmVcpu {
         fd.set_regs(&state::general_registers(plan)).map_err(|error| KvmError::ioctl("KVM_SET_REGS", error))
     }
 
+    /// Lets this kernel make the worker thread that the first KVM_RUN needs, without entering the guest. Later, this process may not
+    /// have one more thread.
+    ///
+    /// # Errors
+    /// [`KvmError::Ioctl`] if the kernel refuses.
+    pub fn make_worker(&mut self) -> Result<(), KvmError> {
+        self.fd.set_kvm_immediate_exit(1);
+        let entered = self.fd.run().map(|_| ());
+        self.fd.set_kvm_immediate_exit(0);
+        match entered {
+            Ok(()) => Ok(()),
+            Err(error) if error.errno() == libc::EINTR => Ok(()),
+            Err(error) => Err(KvmError::ioctl("KVM_RUN", error)),
+        }
+    }
+
     /// Makes the guest's TSC the host's and says how fast it runs, or `None` if this kernel cannot.
     #[must_use]
     pub fn align_tsc(&self) -> Option<u32> {

@@ -61,7 +61,7 @@ pub use self::error::UserNetError;
 use self::helper::Helper;
 use self::policy::Policy;
 use self::prepare::Published;
-use self::sandbox::{Files, Needs, SandboxError};
+use self::sandbox::{Needs, SandboxError};
 use super::rules::{Allow, Publish};
 
 /// A `user` network that is ready to run: ports bound, names resolved, the resolver known.
@@ -148,14 +148,17 @@ impl Prepared {
             outbound: !helper.policy().is_closed(),
             tcp_ports: &tcp_ports,
         };
-        if sandbox::enter(&needs)? == Files::FilterOnly {
-            crate::say!(
-                "ringwall: user network: this kernel has no Landlock (Linux 5.13, CONFIG_SECURITY_LANDLOCK); \
-                 files are closed by the system-call filter alone"
-            );
-        }
+        sandbox::enter(&needs)?;
         helper.run().map_err(HelperError::Events)
     }
+}
+
+/// The system-call filter of a helper, one that makes connections outwards or one that does not.
+///
+/// # Errors
+/// Those of the filter's compiler.
+pub fn filter(outbound: bool) -> Result<seccompiler::BpfProgram, seccompiler::BackendError> {
+    sandbox::filter(outbound)
 }
 
 /// Exit status of a helper that the host failed.
@@ -166,6 +169,6 @@ const HOST_ERROR: i32 = 71;
 enum HelperError {
     #[error("the event queue failed: {0}")]
     Events(#[source] rustix::io::Errno),
-    #[error("cannot set up its sandbox: {0}")]
+    #[error(transparent)]
     Sandbox(#[from] SandboxError),
 }
