@@ -181,8 +181,8 @@ impl<V: Vcpu> Vcpu for Saboteur<'_, V> {
         self.vcpu.set_result(result);
     }
 
-    fn registers(&self) -> Registers {
-        self.vcpu.registers()
+    fn registers(&mut self, memory: &GuestMemory) -> Option<Registers> {
+        self.vcpu.registers(memory)
     }
 
     fn exception(&self, memory: &GuestMemory, vector: u8) -> Exception {
