@@ -9,6 +9,7 @@ use guest::hvcall::{Call, Events, Frame, MAX_ENTRIES, Status};
 use guest::time::Instant;
 
 const NIC: usize = 0;
+#[expect(clippy::cast_possible_truncation, reason = "it is 64")]
 const BATCH: usize = MAX_ENTRIES as usize;
 /// Calls per trap, of up to [`BATCH`] frames each.
 const CALLS: usize = 8;
@@ -72,7 +73,10 @@ fn run(wait: &Call, mut moves: impl FnMut() -> Call) -> Result<u64, ()> {
         match batch.result(slot) {
             Ok(count) => moved += count,
             Err(Status::AGAIN) => {}
-            Err(status) => return Err(guest::println!("traffic: {status}")),
+            Err(status) => {
+                guest::println!("traffic: {status}");
+                return Err(());
+            }
         }
     }
     Ok(moved)

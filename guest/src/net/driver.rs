@@ -3,18 +3,21 @@
 //! A turn sends what is queued, waits, and receives into buffers that stand ready: `net_send` goes before the wait in the
 //! batch, `net_recv` after it. Between staging and completion the buffers belong to the monitor and nothing here touches
 //! them; descriptors and buffers live on the heap, in a static, for ever.
+#![expect(unsafe_code, reason = "says which receive buffers the monitor has filled")]
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use hvcall::boot::Offloads;
 use hvcall::frame::MAX_FRAME_BYTES;
 use hvcall::{Call, Events, Frame, MAX_ENTRIES, MAX_NICS, Status};
-use smoltcp::wire::ETHERNET_HEADER_LEN;
 use spin::{Mutex, MutexGuard, Once};
 
 use super::StaticConfig;
 use super::frame::Outgoing;
+use super::link::Link;
+use super::receive::ReceiveBuffers;
 use super::stack::Stack;
 use crate::executor::{self, Driver};
 use crate::hv::{self, Batch, Slot};
@@ -23,11 +26,6 @@ use crate::time::Instant;
 /// Frames per call.
 #[expect(clippy::cast_possible_truncation, reason = "it is 64")]
 const RING: usize = MAX_ENTRIES as usize;
-/// Receive buffers: as many as a call takes, but no more memory than this per NIC, unless frames are huge.
-const RECEIVE_BYTES: usize = 256 * 1024;
-const MIN_RECEIVE_BUFFERS: usize = 8;
-/// Receive buffers hold at least this much.
-const MIN_BUFFER_BYTES: usize = 2 * 1024;
 /// With so many frames to send, the wait also ends when the NIC takes more: the host may not take all of them at once, and
 /// whether it did is known only after the wait.
 const LARGE_BURST: usize = 16;
@@ -48,8 +46,7 @@ struct Ring {
     send_slot: Option<Slot>,
     /// The NIC took less than it was given.
     blocked: bool,
-    buffers: Vec<Box<[u8]>>,
-    receive: Vec<Frame>,
+    buffers: ReceiveBuffers,
     receive_slot: Option<Slot>,
     /// Buffers that hold a frame, the first ones.
     arrived: usize,
@@ -86,8 +83,8 @@ fn start() -> Net {
     // Peers decide how many connections there are. The other half of the heap is safe from them, so that the appliance does
     // not run out of memory, which would be its end.
     let heap_bytes = crate::boot::info().map_or(0, |info| info.heap_bytes);
-    let budget_bytes = usize::try_from(heap_bytes / 2).unwrap_or(usize::MAX);
-    let mut stack = Stack::new(crate::entropy::u64, budget_bytes);
+    let heap_bytes = usize::try_from(heap_bytes).unwrap_or(usize::MAX);
+    let mut stack = Stack::new(crate::entropy::u64, heap_bytes / 2);
     let baked = BAKED.lock();
     let infos = crate::boot::info()
         .map_or(&[][..], |info| info.nics.get(..info.nic_count as usize).unwrap_or_default());
@@ -95,22 +92,20 @@ fn start() -> Net {
         let config = baked.iter().find(|(nic, _)| *nic == index).map(|(_, config)| config);
         stack.add_nic(info, config, now);
     }
-    let rings = stack.nics.iter().map(|nic| Ring::new(nic.link.mtu)).collect();
+    let rings = stack.nics.iter().map(|nic| Ring::new(&nic.link, heap_bytes)).collect();
     executor::register(&NetDriver);
     Net { stack, rings }
 }
 
 impl Ring {
-    fn new(mtu: usize) -> Self {
-        let size_bytes = (mtu + ETHERNET_HEADER_LEN).clamp(MIN_BUFFER_BYTES, MAX_FRAME_BYTES as usize);
-        let count = (RECEIVE_BYTES / size_bytes).clamp(MIN_RECEIVE_BUFFERS, RING);
+    fn new(link: &Link, heap_bytes: usize) -> Self {
+        let uncut = link.offloads.contains(Offloads::SEGMENTATION);
         Self {
             outgoing: VecDeque::with_capacity(RING),
             send: Box::new([Frame::default(); RING]),
             send_slot: None,
             blocked: false,
-            buffers: (0..count).map(|_| alloc::vec![0; size_bytes].into_boxed_slice()).collect(),
-            receive: alloc::vec![Frame::default(); count],
+            buffers: ReceiveBuffers::new(link.mtu, uncut, heap_bytes),
             receive_slot: None,
             arrived: 0,
             failed: false,
@@ -120,9 +115,9 @@ impl Ring {
     /// Feeds what arrived to the stack.
     fn take_in(&mut self, nic: usize, stack: &mut Stack, now: Instant) -> bool {
         let arrived = core::mem::take(&mut self.arrived);
-        for (frame, buffer) in self.receive.iter().zip(&self.buffers).take(arrived) {
-            let size_bytes = usize::try_from(frame.size_bytes).unwrap_or(0).min(buffer.len());
-            stack.receive(nic, &buffer[..size_bytes], frame.flags, now);
+        // SAFETY: `complete` counted what the monitor filled, and nothing has been staged since.
+        for (frame, flags) in unsafe { self.buffers.filled(arrived) } {
+            stack.receive(nic, frame, flags, now);
         }
         arrived > 0
     }
@@ -154,11 +149,7 @@ impl Ring {
         if self.failed || self.arrived > 0 {
             return;
         }
-        for (descriptor, buffer) in self.receive.iter_mut().zip(&mut self.buffers) {
-            let size_bytes = u32::try_from(buffer.len()).unwrap_or(MAX_FRAME_BYTES);
-            *descriptor = Frame::plain(buffer.as_mut_ptr() as u64, size_bytes);
-        }
-        let frames = hv::array_of_mut(&mut self.receive);
+        let frames = hv::array_of_mut(self.buffers.empty());
         self.receive_slot = batch.push(&Call::NetRecv { device: nic, frames });
     }
 
@@ -174,7 +165,7 @@ impl Ring {
         }
         if let Some(slot) = self.receive_slot.take() {
             self.arrived = match batch.result(slot) {
-                Ok(arrived) => usize::try_from(arrived).unwrap_or(usize::MAX).min(self.buffers.len()),
+                Ok(arrived) => usize::try_from(arrived).unwrap_or(0),
                 Err(Status::AGAIN) => 0,
                 Err(status) => self.fail(nic, status),
             };

@@ -6,11 +6,14 @@
 use alloc::collections::VecDeque;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use hvcall::boot::Offloads;
 use smoltcp::wire::{EthernetAddress, EthernetFrame, EthernetProtocol};
 
 use super::addresses::Addresses;
+use super::coalesce;
 use super::frame::{Outgoing, Pool};
 use super::neighbor::{Neighbors, Question, Resolution};
+use super::offload;
 use crate::time::Instant;
 
 /// Frames the queue takes before sockets are held back: what one `net_send` carries.
@@ -37,6 +40,8 @@ pub(super) struct Link {
     pub(super) mac: EthernetAddress,
     /// Largest IP packet.
     pub(super) mtu: usize,
+    /// What the host does for us.
+    pub(super) offloads: Offloads,
     pub(super) addresses: Addresses,
     pub(super) neighbors: Neighbors,
     pub(super) counters: Counters,
@@ -48,10 +53,11 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(mac: EthernetAddress, mtu: usize) -> Self {
+    pub(super) fn new(mac: EthernetAddress, mtu: usize, offloads: Offloads) -> Self {
         Self {
             mac,
             mtu,
+            offloads,
             addresses: Addresses::new(mac),
             neighbors: Neighbors::new(),
             counters: Counters::default(),
@@ -77,16 +83,43 @@ impl Link {
         self.pool.give(frame);
     }
 
-    /// Sends the IP packet of `size_bytes` bytes that `fill` writes.
+    /// Sends the IP packet of `size_bytes` bytes that `fill` writes, with its checksums.
     pub(super) fn send_packet<R>(
         &mut self,
         size_bytes: usize,
         now: Instant,
         fill: impl FnOnce(&mut [u8]) -> R,
     ) -> R {
+        let (frame, result) = self.make(size_bytes, fill);
+        self.send(frame, now);
+        result
+    }
+
+    /// [`Self::send_packet`] for what smoltcp sends: without the checksum of TCP where the host adds it, and longer than the
+    /// MTU if the host is to cut it into pieces of `piece_bytes`.
+    pub(super) fn send_segment<R>(
+        &mut self,
+        size_bytes: usize,
+        piece_bytes: Option<u16>,
+        now: Instant,
+        fill: impl FnOnce(&mut [u8]) -> R,
+    ) -> R {
+        let (mut frame, result) = self.make(size_bytes, fill);
+        if self.offloads.contains(Offloads::CHECKSUM) {
+            offload::leave_checksum(&mut frame, piece_bytes);
+        }
+        self.send(frame, now);
+        result
+    }
+
+    fn make<R>(&mut self, size_bytes: usize, fill: impl FnOnce(&mut [u8]) -> R) -> (Outgoing, R) {
         let mut frame = self.pool.take(size_bytes);
         let mut ethernet = EthernetFrame::new_unchecked(&mut frame.bytes);
         let result = fill(ethernet.payload_mut());
+        (frame, result)
+    }
+
+    fn send(&mut self, mut frame: Outgoing, now: Instant) {
         self.note_head(frame.packet());
         let protocol = match destination(frame.packet()) {
             Some(IpAddr::V4(_)) => EthernetProtocol::Ipv4,
@@ -97,7 +130,6 @@ impl Link {
             Some(to) => self.route(frame, to, now),
             None => self.drop_outgoing(frame),
         }
-        result
     }
 
     /// Sends a frame of `protocol` with the `size_bytes` bytes that `fill` writes to `to`.
@@ -174,6 +206,14 @@ impl Link {
         ethernet.set_dst_addr(to);
         ethernet.set_src_addr(self.mac);
         self.counters.sent += 1;
+        if self.offloads.contains(Offloads::SEGMENTATION)
+            && let Some(last) = self.queue.back_mut()
+            && let Some(piece_bytes) = coalesce::piece_bytes(last, &frame)
+        {
+            self.pool.enlarge(last);
+            coalesce::append(last, &frame, piece_bytes);
+            return self.pool.give(frame);
+        }
         self.queue.push_back(frame);
     }
 

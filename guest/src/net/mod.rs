@@ -29,6 +29,7 @@
 
 mod addresses;
 mod arp;
+mod coalesce;
 mod dhcp;
 pub mod dns;
 mod driver;
@@ -40,7 +41,9 @@ mod link;
 mod ndp;
 mod neighbor;
 mod nic;
+mod offload;
 mod packet;
+mod receive;
 mod router;
 mod sorted;
 mod stack;

@@ -43,7 +43,7 @@ impl Nic {
         now: Instant,
     ) -> Self {
         let mac = EthernetAddress(info.mac);
-        let mut link = Link::new(mac, usize::from(info.mtu.max(MIN_MTU)));
+        let mut link = Link::new(mac, usize::from(info.mtu.max(MIN_MTU)), info.offloads());
         let ipv4 = host_ipv4(info).or_else(|| baked.and_then(|config| config.ipv4));
         let ipv6 = host_ipv6(info).or_else(|| baked.and_then(|config| config.ipv6));
         if let Some(config) = ipv4 {

@@ -1,6 +1,11 @@
 //! The device that smoltcp sees: one staged packet to take in, and the link to send on.
 
-use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use core::num::NonZeroUsize;
+
+use hvcall::boot::Offloads;
+use hvcall::frame::MAX_FRAME_BYTES;
+use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, PacketMeta, RxToken, TxToken};
+use smoltcp::wire::ETHERNET_HEADER_LEN;
 
 use super::link::Link;
 use crate::time::Instant;
@@ -34,26 +39,35 @@ impl Device for Stage<'_> {
 
     fn receive(&mut self, _: smoltcp::time::Instant) -> Option<(Staged<'_>, Slot<'_>)> {
         let packet = self.packet.take()?;
-        Some((Staged(packet), Slot { link: self.link, now: self.now }))
+        Some((Staged(packet), Slot::new(self.link, self.now)))
     }
 
     fn transmit(&mut self, _: smoltcp::time::Instant) -> Option<Slot<'_>> {
-        self.link.has_room().then_some(Slot { link: self.link, now: self.now })
+        self.link.has_room().then(|| Slot::new(self.link, self.now))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
-        capabilities(self.link.mtu)
+        capabilities(self.link.mtu, self.link.offloads)
     }
 }
 
 /// TCP and UDP checksums of what arrives are checked (or trusted) before a packet is staged: whether to trust them is a
-/// property of each frame, and smoltcp knows only devices.
-fn capabilities(mtu: usize) -> DeviceCapabilities {
+/// property of each frame, and smoltcp knows only devices. Those of TCP that leave are left to the host where it offers that.
+///
+/// Long IPv6 packets are not asked for: smoltcp 0.14 drops those above the MTU, whoever is to cut them. They become long in
+/// `coalesce`.
+fn capabilities(mtu: usize, offloads: Offloads) -> DeviceCapabilities {
+    /// Longest IP packet that fits a frame with its Ethernet header.
+    const LONGEST: usize = MAX_FRAME_BYTES as usize - ETHERNET_HEADER_LEN;
     let mut capabilities = DeviceCapabilities::default();
     capabilities.medium = Medium::Ip;
     capabilities.max_transmission_unit = mtu;
-    capabilities.checksum.tcp = Checksum::Tx;
+    let checksum = offloads.contains(Offloads::CHECKSUM);
+    capabilities.checksum.tcp = if checksum { Checksum::None } else { Checksum::Tx };
     capabilities.checksum.udp = Checksum::Tx;
+    if checksum && offloads.contains(Offloads::SEGMENTATION) {
+        capabilities.segmentation.tcpv4 = NonZeroUsize::new(LONGEST);
+    }
     capabilities
 }
 
@@ -70,10 +84,22 @@ impl RxToken for Staged<'_> {
 pub(super) struct Slot<'a> {
     link: &'a mut Link,
     now: Instant,
+    /// Largest payload of a piece, if the packet is to be cut on its way.
+    piece_bytes: Option<u16>,
+}
+
+impl<'a> Slot<'a> {
+    fn new(link: &'a mut Link, now: Instant) -> Self {
+        Self { link, now, piece_bytes: None }
+    }
 }
 
 impl TxToken for Slot<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, size_bytes: usize, fill: F) -> R {
-        self.link.send_packet(size_bytes, self.now, fill)
+        self.link.send_segment(size_bytes, self.piece_bytes, self.now, fill)
+    }
+
+    fn set_meta(&mut self, meta: PacketMeta) {
+        self.piece_bytes = meta.segmentation_offload_size.map(Into::into);
     }
 }

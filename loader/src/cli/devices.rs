@@ -117,8 +117,8 @@ fn open_nic(
 ) -> Result<NicConfig, CommandError> {
     match &net.kind {
         NetKind::Tap { interface } => {
-            let tap = Tap::open(interface, false)?;
-            let info = net.nic_info(appliance, name, tap.mtu, hvcall::boot::Offloads::empty());
+            let tap = Tap::open(interface, net.offload.unwrap_or(true))?;
+            let info = net.nic_info(appliance, name, tap.mtu, tap.offloads());
             Ok(NicConfig { fd: tap.fd, info, vnet_header: tap.vnet_header, helper: None })
         }
         NetKind::Fd { fd } => {

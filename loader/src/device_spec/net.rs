@@ -47,6 +47,8 @@ pub struct NetSpec {
     pub mac: Option<Mac>,
     /// `mtu=`: largest IP packet, 1,280 to 65,521 bytes.
     pub mtu: Option<u16>,
+    /// `offload=`: whether a tap's frames may be segments of up to 64 KiB with their checksums unfinished; on, if not said.
+    pub offload: Option<bool>,
     /// `ip=`: address and prefix. Without it the guest asks DHCP.
     pub ip: Option<Ipv4Net>,
     /// `gw=`, only with `ip=`.
@@ -80,7 +82,7 @@ pub enum NetSpecError {
     Fd(String),
     /// An option of no known name.
     #[error(
-        "`{0}` is not an option of --net; there are ip, gw, dns, ip6, gw6, dns6, mac and mtu, for example {EXAMPLE}"
+        "`{0}` is not an option of --net; there are ip, gw, dns, ip6, gw6, dns6, mac, mtu and offload, for example {EXAMPLE}"
     )]
     UnknownOption(String),
     /// An option came twice.
@@ -112,6 +114,9 @@ pub enum NetSpecError {
         "option {0}= does not go with `user`, which gives the appliance its addresses; leave it out, or use tap:IFACE"
     )]
     NotWithUser(&'static str),
+    /// An option that only a tap has.
+    #[error("option {0}= is for tap only; write for example {EXAMPLE},offload=off")]
+    OnlyWithTap(&'static str),
 }
 
 impl FromStr for NetSpec {
@@ -130,6 +135,7 @@ impl FromStr for NetSpec {
             kind: kind.parse()?,
             mac: None,
             mtu: None,
+            offload: None,
             ip: None,
             gateway: None,
             dns: None,

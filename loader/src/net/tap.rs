@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use hvcall::ExitCode;
+use hvcall::boot::Offloads;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{IntegerSetter, Opcode, Setter, Updater, ioctl, opcode};
@@ -158,6 +159,14 @@ impl Tap {
         }
         set_offloads(&fd, if vnet_header { OFFLOADS } else { 0 }).map_err(host("set the offloads of"))?;
         Ok(Self { fd, mtu: u16::try_from(mtu).unwrap_or(u16::MAX), vnet_header })
+    }
+}
+
+impl Tap {
+    /// What the guest is told that it can leave to the host.
+    #[must_use]
+    pub const fn offloads(&self) -> Offloads {
+        if self.vnet_header { Offloads::all() } else { Offloads::empty() }
     }
 }
 

@@ -1,11 +1,13 @@
 //! A link with faults, all of them repeatable.
 
 use alloc::collections::VecDeque;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::super::stack::Stack;
 use super::Dice;
+use super::offload::finish;
 use crate::time::Instant;
 
 /// Frames in flight, and what happens to them.
@@ -15,14 +17,16 @@ pub(super) struct Link {
     pub(super) loss: usize,
     /// One in so many frames is held back for a millisecond; 0 for none.
     pub(super) reorder: usize,
-    late: VecDeque<(Instant, bool, Vec<u8>)>,
+    late: VecDeque<(Instant, bool, Vec<u8>, u16)>,
+    /// Whether the link is a wire: segments are cut and checksums filled in before they are carried.
+    pub(super) wire: bool,
     /// Frames carried so far.
     pub(super) carried: usize,
 }
 
 impl Link {
     pub(super) fn new() -> Self {
-        Self { dice: Dice(7), loss: 0, reorder: 0, late: VecDeque::new(), carried: 0 }
+        Self { dice: Dice(7), loss: 0, reorder: 0, late: VecDeque::new(), wire: false, carried: 0 }
     }
 
     pub(super) fn deadline(&self) -> Instant {
@@ -33,9 +37,9 @@ impl Link {
     pub(super) fn carry(&mut self, one: &mut Stack, two: &mut Stack, now: Instant) -> bool {
         let before = self.carried;
         while self.late.front().is_some_and(|(at, ..)| *at <= now) {
-            if let Some((_, from_one, frame)) = self.late.pop_front() {
+            if let Some((_, from_one, frame, flags)) = self.late.pop_front() {
                 let to = if from_one { &mut *two } else { &mut *one };
-                to.receive(0, &frame, 0, now);
+                to.receive(0, &frame, flags, now);
                 self.carried += 1;
             }
         }
@@ -46,16 +50,23 @@ impl Link {
 
     fn carry_one_way(&mut self, from: &mut Stack, to: &mut Stack, from_one: bool, now: Instant) {
         while let Some(frame) = from.pop_frame(0) {
-            self.carried += 1;
-            if self.dice.hits(self.loss) {
-                // Gone.
-            } else if self.dice.hits(self.reorder) {
-                let at = now.saturating_add(Duration::from_millis(1));
-                self.late.push_back((at, from_one, frame.bytes.clone()));
+            let frames = if self.wire {
+                finish(&frame).into_iter().map(|bytes| (bytes, 0)).collect()
             } else {
-                to.receive(0, &frame.bytes, 0, now);
-            }
+                vec![(frame.bytes.clone(), frame.descriptor.flags)]
+            };
             from.recycle(0, frame);
+            for (bytes, flags) in frames {
+                self.carried += 1;
+                if self.dice.hits(self.loss) {
+                    // Gone.
+                } else if self.dice.hits(self.reorder) {
+                    let at = now.saturating_add(Duration::from_millis(1));
+                    self.late.push_back((at, from_one, bytes, flags));
+                } else {
+                    to.receive(0, &bytes, flags, now);
+                }
+            }
         }
     }
 }

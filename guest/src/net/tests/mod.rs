@@ -4,6 +4,7 @@ mod hostile;
 mod link;
 mod names;
 mod neighbors;
+mod offload;
 mod tcp;
 mod udp;
 

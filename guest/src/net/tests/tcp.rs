@@ -17,7 +17,12 @@ use super::{Dice, Pair, accept, listen, mac, nic, read, ready, sent, stack, v4, 
 use crate::time::Instant;
 
 /// Moves `bytes` each way over a connection, byte by byte the same, and gives the time it took.
-fn exchange(pair: &mut Pair, client: ConnectionId, server: ConnectionId, size_bytes: usize) -> Duration {
+pub(super) fn exchange(
+    pair: &mut Pair,
+    client: ConnectionId,
+    server: ConnectionId,
+    size_bytes: usize,
+) -> Duration {
     let start = pair.now;
     let mut dice = Dice(size_bytes as u64);
     let data: Vec<u8> = (0..size_bytes).map(|_| dice.next().to_le_bytes()[0]).collect();

@@ -30,6 +30,14 @@ pub(super) fn apply(spec: &mut NetSpec, part: &str) -> Result<(), NetSpecError> 
             let mtu = parsed(value, |mtu| is_decimal && MTU_BYTES.contains(mtu));
             set(&mut spec.mtu, "mtu", value, MTU, mtu)
         }
+        "offload" => {
+            let offload = match value {
+                "on" => Some(true),
+                "off" => Some(false),
+                _ => None,
+            };
+            set(&mut spec.offload, "offload", value, "on or off", offload)
+        }
         "mac" => {
             let mac = value.parse()?;
             set(&mut spec.mac, "mac", value, "", Some(mac))
@@ -60,11 +68,15 @@ pub(super) fn check_together(spec: &NetSpec) -> Result<(), NetSpecError> {
         ("dns6", spec.dns6.is_some()),
         ("mtu", spec.mtu.is_some()),
         ("mac", spec.mac.is_some()),
+        ("offload", spec.offload.is_some()),
     ];
     if spec.kind == NetKind::User
         && let Some((option, _)) = given.iter().find(|(_, given)| *given)
     {
         return Err(NetSpecError::NotWithUser(option));
+    }
+    if matches!(spec.kind, NetKind::Fd { .. }) && spec.offload.is_some() {
+        return Err(NetSpecError::OnlyWithTap("offload"));
     }
     for (needs, dependent) in [(0, [1, 2]), (3, [4, 5])] {
         for option in dependent {

@@ -114,5 +114,8 @@ fn options_that_would_be_ignored_are_refused() {
     );
     assert_eq!(error("user,ip=10.0.0.2/24"), NetSpecError::NotWithUser("ip"));
     assert_eq!(error("user,mtu=1400"), NetSpecError::NotWithUser("mtu"));
+    assert_eq!(error("user,offload=on"), NetSpecError::NotWithUser("offload"));
+    assert_eq!(error("fd:3,offload=on"), NetSpecError::OnlyWithTap("offload"));
+    assert!(matches!(error("tap:tap0,offload=yes"), NetSpecError::Value { option: "offload", .. }));
     assert_eq!(error("user,mac=02:00:00:00:00:01"), NetSpecError::NotWithUser("mac"));
 }
