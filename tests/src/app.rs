@@ -25,7 +25,8 @@ pub enum App {
     Web,
 }
 
-const APPS: usize = 7;
+/// All of them.
+pub const APPS: [App; 7] = [App::Hello, App::Crash, App::Attack, App::Probe, App::Disk, App::Echo, App::Web];
 
 impl App {
     /// Its crate folder's name, which is the appliance's name too.
@@ -70,7 +71,7 @@ impl App {
     }
 
     fn built(self) -> &'static Built {
-        static BUILT: [OnceLock<Built>; APPS] = [const { OnceLock::new() }; APPS];
+        static BUILT: [OnceLock<Built>; APPS.len()] = [const { OnceLock::new() }; APPS.len()];
         BUILT[self as usize].get_or_init(|| {
             if let Some(folder) = std::env::var_os("RINGWALL_IMAGES") {
                 return self.prebuilt(Path::new(&folder));

@@ -75,6 +75,18 @@ impl ImageFile {
         entries.find(|&at| self.word(at) == tag).expect("the dynamic section has such an entry")
     }
 
+    /// Overwrites the code at the entry point.
+    ///
+    /// # Panics
+    /// If the entry point is in no executable segment.
+    #[must_use]
+    pub fn with_code_at_entry(self, code: &[u8]) -> Self {
+        let field = |field| self.header_field(PT_LOAD, Some(5), field);
+        let inside = self.word(0x18).checked_sub(field(Field::Address)).expect("the entry point is code");
+        let offset = index(field(Field::Offset) + inside);
+        self.with(offset, code)
+    }
+
     /// File offset of a run of bytes that occurs once.
     ///
     /// # Panics

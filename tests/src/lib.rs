@@ -9,6 +9,7 @@
 //! network     a network namespace for one test                       http      one request, one response
 //! window      calls without a guest: the dispatcher over made-up memory
 //! image_file  an image file to be spoiled                                    pattern   what the `disk` appliance writes
+//! spoiled     images that lack one property each
 //! ```
 //!
 //! A harness fails by panicking: its callers are tests.
@@ -25,9 +26,10 @@ mod network;
 mod page_walk;
 pub mod pattern;
 mod ringwall;
+pub mod spoiled;
 mod window;
 
-pub use app::App;
+pub use app::{APPS, App};
 pub use backend::Backend;
 pub use capture::Capture;
 pub use image_file::ImageFile;

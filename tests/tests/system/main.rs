@@ -1,6 +1,7 @@
 //! Whole-system tests: one module per feature, each test once per backend.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod audit;
 mod bad_images;
 mod block;
 mod cli;
