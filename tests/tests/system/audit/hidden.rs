@@ -30,7 +30,10 @@ const NAMES: &[(Hazard, &[&str])] = &[
     (Hazard::ControlRegister, &["clts", "lmsw"]),
     (Hazard::DescriptorLoad, &["lgdt", "lidt", "lldt", "ltr"]),
     (Hazard::DescriptorStore, &["sgdt", "sidt", "sldt", "str", "smsw"]),
-    (Hazard::Msr, &["rdmsr", "wrmsr", "rdpmc", "xsetbv", "swapgs", "rdpru"]),
+    (
+        Hazard::Msr,
+        &["rdmsr", "wrmsr", "rdpmc", "xsetbv", "swapgs", "rdpru", "rdmsrlist", "wrmsrlist", "wrmsrns"],
+    ),
     (Hazard::Cache, &["invd", "wbinvd", "wbnoinvd", "invlpg", "invlpga", "invpcid", "invlpgb", "tlbsync"]),
     (
         Hazard::KernelReturn,
@@ -48,7 +51,39 @@ const NAMES: &[(Hazard, &[&str])] = &[
             "vmfunc", "vmrun", "vmload", "vmsave", "stgi", "clgi", "skinit", "invept", "invvpid",
         ],
     ),
-    (Hazard::TrustedExecution, &["encls", "enclu", "enclv", "getsec", "seamcall", "tdcall", "pconfig"]),
+    (
+        Hazard::TrustedExecution,
+        &[
+            "encls",
+            "enclu",
+            "enclv",
+            "getsec",
+            "seamcall",
+            "tdcall",
+            "pconfig",
+            "rmpadjust",
+            "enqcmd",
+            "enqcmds",
+        ],
+    ),
+    (Hazard::UserInterrupt, &["senduipi", "clui", "stui", "testui", "uiret"]),
+    (
+        Hazard::ShadowStack,
+        &[
+            "wrssd",
+            "wrssq",
+            "wrussd",
+            "wrussq",
+            "setssbsy",
+            "clrssbsy",
+            "rstorssp",
+            "saveprevssp",
+            "incsspd",
+            "incsspq",
+            "stac",
+            "clac",
+        ],
+    ),
     (Hazard::Waiting, &["monitor", "mwait", "monitorx", "mwaitx", "umonitor", "umwait", "tpause"]),
 ];
 
@@ -66,23 +101,33 @@ fn disassemble(arguments: &[&str], file: &Path) -> Option<Vec<(u64, String)>> {
     Some(text.lines().filter_map(line).collect())
 }
 
-/// The instruction without its prefixes; empty if there is nothing else. With a lock, none of these is an instruction.
-fn without_prefixes(instruction: &str) -> &str {
-    let mut rest = instruction;
-    if rest
-        .split(' ')
-        .take_while(|word| PREFIXES.contains(word) || word.starts_with("rex"))
-        .any(|word| word == "lock")
-    {
-        return "(bad)";
-    }
+/// Splits an instruction from its prefixes. Nothing may be left of it.
+fn split(instruction: &str) -> (Vec<&str>, &str) {
+    let (mut prefixes, mut rest) = (Vec::new(), instruction);
     loop {
         let (word, after) = rest.split_once(' ').unwrap_or((rest, ""));
         if !(PREFIXES.contains(&word) || word.starts_with("rex")) {
-            return rest;
+            return (prefixes, rest);
         }
+        prefixes.push(word);
         rest = after.trim_start();
     }
+}
+
+/// Whether an instruction does not exist with these prefixes, which objdump prints all the same (SDM Vol. 2, LOCK, and the `NP` in
+/// the opcode tables of the newer instructions).
+fn is_forbidden(prefixes: &[&str], kind: Hazard, instruction: &str) -> bool {
+    let newer = matches!(
+        kind,
+        Hazard::Vmcall
+            | Hazard::Virtualisation
+            | Hazard::TrustedExecution
+            | Hazard::ExtendedState
+            | Hazard::Waiting
+    );
+    let distinguishing = ["rep", "repz", "repnz", "data16"];
+    prefixes.contains(&"lock")
+        || (newer || instruction == "xsetbv") && prefixes.iter().any(|prefix| distinguishing.contains(prefix))
 }
 
 fn kind(instruction: &str) -> Option<Hazard> {
@@ -145,9 +190,9 @@ fn counted_by_objdump(app: App, folder: &Path) -> Option<BTreeMap<Hazard, u64>> 
         if !begins && complete {
             continue;
         }
-        let instruction = without_prefixes(&instruction);
+        let (prefixes, instruction) = split(&instruction);
         complete = !instruction.is_empty();
-        if let Some(kind) = kind(instruction) {
+        if let Some(kind) = kind(instruction).filter(|kind| !is_forbidden(&prefixes, *kind, instruction)) {
             *counts.entry(kind).or_default() += 1;
         }
     }
