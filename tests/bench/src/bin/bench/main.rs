@@ -1,5 +1,6 @@
 //! `scripts/bench KIND`: Ringwall and the bare floor in turn, medians and ratios.
 
+mod audit;
 mod boot;
 mod hypercall;
 mod memory;
@@ -43,6 +44,8 @@ enum Kind {
     Net,
     /// `web` and nginx under wrk (as root)
     Http,
+    /// `ringwall audit` of a large image
+    Audit,
 }
 
 impl Kind {
@@ -52,6 +55,7 @@ impl Kind {
             Self::Hypercall => "hypercall",
             Self::Net => "net",
             Self::Http => "http",
+            Self::Audit => "audit",
         }
     }
 
@@ -59,6 +63,7 @@ impl Kind {
         match self {
             Self::Boot | Self::Hypercall => 200,
             Self::Net | Self::Http => network::ROUNDS,
+            Self::Audit => 10,
         }
     }
 }
@@ -116,6 +121,7 @@ fn measure(arguments: &Arguments) -> Result<Vec<Comparison>, Failure> {
         Kind::Hypercall => hypercall::measure(arguments.backend, rounds),
         Kind::Net => network::measure(arguments.backend, rounds, arguments.only),
         Kind::Http => network::measure_http(arguments.backend, rounds),
+        Kind::Audit => audit::measure(rounds),
     }
 }
 
