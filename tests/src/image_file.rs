@@ -140,6 +140,8 @@ pub enum Field {
 pub const PT_LOAD: u32 = 1;
 /// Dynamic section.
 pub const PT_DYNAMIC: u32 = 2;
+/// Place of the program headers: there and not needed, so that it can become something else.
+pub const PT_PHDR: u32 = 6;
 /// Interpreter.
 pub const PT_INTERP: u32 = 3;
 /// Notes.

@@ -2,7 +2,7 @@
 
 use super::Ending::{Refused, Survived};
 use super::{Spoiled, hello, row};
-use crate::image_file::{Field, PT_GNU_STACK, PT_LOAD};
+use crate::image_file::{Field, PT_GNU_STACK, PT_LOAD, PT_PHDR};
 use crate::{App, ImageFile};
 
 const READ_ONLY: Option<u32> = Some(4);
@@ -76,7 +76,7 @@ fn rest() -> Vec<Spoiled> {
     let linked = ImageFile { bytes: std::fs::read(App::Hello.symbols()).expect("the image was just built") };
     let mut longer = hello();
     longer.bytes.extend(b"and more");
-    let again = hello().with_header_type(0x6474_e550, PT_GNU_STACK);
+    let again = hello().with_header_type(PT_PHDR, PT_GNU_STACK);
     let rows = [
         (
             "executable stack",

@@ -3,10 +3,8 @@
 use super::Ending::{Refused, Survived};
 use super::{Spoiled, hello, row};
 use crate::ImageFile;
-use crate::image_file::{Field, PT_DYNAMIC, PT_GNU_RELRO, PT_INTERP, PT_LOAD, PT_TLS};
+use crate::image_file::{Field, PT_DYNAMIC, PT_GNU_RELRO, PT_INTERP, PT_LOAD, PT_PHDR, PT_TLS};
 
-/// `PT_GNU_EH_FRAME`: there and not needed, so that it can become something else.
-const SPARE: u32 = 0x6474_e550;
 const DT_NEEDED: u64 = 1;
 const DT_RELA: u64 = 7;
 const DT_RELASZ: u64 = 8;
@@ -25,12 +23,18 @@ fn foreign() -> Vec<Spoiled> {
     let rows = [
         (
             "interpreter",
-            hello().with_header_type(SPARE, PT_INTERP),
+            hello().with_header_type(PT_PHDR, PT_INTERP),
             "interpreter",
             "PT_INTERP asks for",
             Refused,
         ),
-        ("thread-local storage", hello().with_header_type(SPARE, PT_TLS), "loader", "thread-local", Refused),
+        (
+            "thread-local storage",
+            hello().with_header_type(PT_PHDR, PT_TLS),
+            "loader",
+            "thread-local",
+            Refused,
+        ),
         ("shared library", tag(DT_NEEDED), "shared-libraries", "1 DT_NEEDED", Refused),
         ("announced text relocations", tag(DT_TEXTREL), "relocations", "DT_TEXTREL", Refused),
         ("another relocation table", tag(DT_REL), "relocations", "DT_REL", Refused),

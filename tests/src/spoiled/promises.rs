@@ -4,7 +4,7 @@ use hvcall::gate::{GATE_BYTES, GATE_CODE};
 
 use super::Ending::Refused;
 use super::{Spoiled, hello, row};
-use crate::image_file::{Field, PT_NOTE};
+use crate::image_file::{Field, PT_NOTE, PT_PHDR};
 
 pub(super) fn all() -> Vec<Spoiled> {
     [manifest(), gate()].concat()
@@ -15,11 +15,10 @@ fn manifest() -> Vec<Spoiled> {
     let at = hello().find(b"hello\0\0\0\0\0\0\0\0\0\0\0") - 40;
     let offset = hello().header_field(PT_NOTE, None, Field::Offset).to_le_bytes();
     let size = hello().header_field(PT_NOTE, None, Field::FileSize).to_le_bytes();
-    let spare = 0x6474_e550;
     let twice = hello()
-        .with_header(spare, None, Field::Offset, &offset)
-        .with_header(spare, None, Field::FileSize, &size)
-        .with_header_type(spare, PT_NOTE);
+        .with_header(PT_PHDR, None, Field::Offset, &offset)
+        .with_header(PT_PHDR, None, Field::FileSize, &size)
+        .with_header_type(PT_PHDR, PT_NOTE);
     let rows = [
         (
             "no notes",

@@ -5,13 +5,14 @@ use hvcall::{BootInfo, ExitCode};
 use loader::image::Image;
 use loader::layout::content::Content;
 use loader::layout::{Gate, Plan};
-use tests::image_file::{Field, PT_DYNAMIC, PT_GNU_RELRO, PT_GNU_STACK, PT_INTERP, PT_LOAD, PT_NOTE, PT_TLS};
+use tests::image_file::{
+    Field, PT_DYNAMIC, PT_GNU_RELRO, PT_GNU_STACK, PT_INTERP, PT_LOAD, PT_NOTE, PT_PHDR, PT_TLS,
+};
 use tests::{App, Backend, ImageFile, Ringwall, on_each_backend};
 
 on_each_backend!(program_refuses_spoiled_files_in_one_line);
 
-/// `PT_GNU_EH_FRAME`: there and not needed, so that it can become something else.
-const SPARE: u32 = 0x6474_e550;
+const SPARE: u32 = PT_PHDR;
 const DT_DEBUG: u64 = 21;
 const DT_RELA: u64 = 7;
 const DT_RELASZ: u64 = 8;
