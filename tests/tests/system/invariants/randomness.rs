@@ -6,8 +6,8 @@
 use std::collections::HashSet;
 use std::io::Write as _;
 
-use loader::layout::Plan;
 use loader::layout::units::{UNIT_COUNT, UNIT_NAMES, entropy_millibits, units};
+use loader::layout::{Plan, RegionKind};
 use tests::{App, Backend, TestMachine, on_backend, on_each_backend};
 
 on_each_backend!(bases_never_repeat_and_every_bit_of_them_is_fair);
@@ -112,7 +112,7 @@ fn no_guest_prints_an_address_of_its_machine(_: Backend) {
         let found = addresses(&output, plan);
         assert!(found.is_empty(), "{found:x?} in {:?}", String::from_utf8_lossy(&output));
         // A guest that did would be found out.
-        let inside = plan.image_base.0 + 0x1234;
+        let inside = plan.region(RegionKind::Heap).gva.0 + 0x1234;
         for told in [format!("at {inside:#x}."), format!("({inside})"), format!("{inside:016X}\n")] {
             assert_eq!(addresses(told.as_bytes(), plan), [inside], "{told}");
         }
