@@ -87,10 +87,6 @@ impl<'a> Evidence<'a> {
     pub fn closing(&mut self, monitor: &mut Monitor<impl Vcpu>, record: &EndRecord) -> Closing {
         let memory = &monitor.dispatcher.memory;
         let mut closing = Closing::default();
-        if self.digests {
-            closing.digests = digest::of(self.plan, memory.sealed(), self.tables);
-            closing.has_digests = 1;
-        }
         let end = record.end();
         if let (Some(core), Some(end)) = (&mut self.core, end)
             && !matches!(end, End::Exit(GuestExit::Status(_)))
@@ -103,6 +99,10 @@ impl<'a> Evidence<'a> {
             };
             closing.core_bytes = core.write(memory, &registers, core::signal_of(end));
             closing.core_is_whole = u32::from(closing.core_bytes == core.size_bytes());
+        }
+        if self.digests {
+            closing.digests = digest::of(self.plan, memory.sealed(), self.tables);
+            closing.has_digests = 1;
         }
         closing
     }

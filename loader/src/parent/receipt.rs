@@ -155,6 +155,10 @@ fn host() -> Value {
         "kernel": format!("{} {}", text(name.sysname()), text(name.release())),
         "cpu_vendor": cpu.get_vendor_info().map(|vendor| vendor.as_str().to_owned()),
         "invariant_tsc": cpu.get_advanced_power_mgmt_info().is_some_and(|info| info.has_invariant_tsc()),
+        "sandbox": {
+            "kills_by_filter": crate::sandbox::can_kill_by_filter(),
+            "landlock_abi": crate::sandbox::landlock_abi().ok(),
+        },
     })
 }
 

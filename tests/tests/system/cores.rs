@@ -11,15 +11,11 @@ on_each_backend!(
     gdb_shows_function_line_and_locals_of_a_fault,
     gdb_shows_memory_of_every_kind,
     core_is_its_owners_alone_and_none_is_left_of_a_good_end,
+    gdb_shows_who_panicked,
+    gdb_shows_where_the_contract_was_broken,
     core_that_cannot_be_written_is_refused_before_the_run,
 );
-on_backend!(
-    kvm_alone,
-    Kvm,
-    core_beyond_a_limit_of_the_host_is_cut_and_called_that,
-    gdb_shows_who_panicked,
-    gdb_shows_where_the_contract_was_broken
-);
+on_backend!(kvm_alone, Kvm, core_beyond_a_limit_of_the_host_is_cut_and_called_that);
 
 /// A folder with a core in it.
 struct Broken {

@@ -39,6 +39,7 @@ fn receipt_says_what_ran_and_how_it_ended(backend: Backend) {
     assert_eq!(hello["ran"]["backend"], backend.name());
     assert_eq!(hello["ran"]["signature"], Value::Null);
     assert_eq!(hello["gate"], backend.gate().name);
+    assert_eq!(hello["host"]["sandbox"]["kills_by_filter"], true);
     assert_eq!(hello["end"]["reason"], "exit");
     assert_eq!(hello["memory"]["unchanged"], true);
     assert_eq!(hello["memory"]["before"], hello["memory"]["after"]);
