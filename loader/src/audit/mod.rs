@@ -9,6 +9,7 @@
 //! structure  header, segments, entry, stack   dynamic    interpreter, libraries, relocations, RELRO
 //! contract   manifest, devices, gate          sweep      every instruction, in order and in between
 //! code       what the sweep means             hazard     instructions that no appliance has a use for
+//! order      where the functions lie
 //! report     the result                       fate       ... and what would become of them
 //! ```
 
@@ -19,6 +20,7 @@ mod elf;
 mod fate;
 mod hazard;
 mod names;
+mod order;
 mod report;
 mod structure;
 mod sweep;
@@ -67,6 +69,7 @@ fn check(report: &mut Report, elf: &Elf<'_>, symbols: Option<&[u8]>) {
     let gate = contract::check_contract(report, elf);
     code::check_code(report, &names, gate, sweep.as_ref());
     code::check_symbols(report, elf);
+    order::check_order(report, names.file());
 }
 
 #[cfg(test)]

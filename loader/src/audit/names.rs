@@ -63,6 +63,11 @@ impl<'a> Names<'a> {
         Self { file: Some(file), symbols, constant_sections }
     }
 
+    /// The side file.
+    pub(super) const fn file(&self) -> Option<&'a [u8]> {
+        self.file
+    }
+
     pub(super) const fn are_known(&self) -> bool {
         self.file.is_some()
     }

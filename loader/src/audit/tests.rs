@@ -163,3 +163,11 @@ fn no_bytes_at_all_panic() {
         let _ = audit(&bytes, Some(&bytes)).to_string();
     }
 }
+#[test]
+fn seed_of_zero_is_the_compilers_order() {
+    let seed = 64 + 4 * 56 + 24 + core::mem::offset_of!(Manifest, build_seed);
+    let mut bytes = image(CODE);
+    assert_eq!(bytes[seed], 7);
+    bytes[seed] = 0;
+    fails(&audit(&bytes, None), "function-order", "seed 0");
+}

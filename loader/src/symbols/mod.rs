@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub use backtrace::format_backtrace;
 pub use build_id::build_id;
 use hvcall::ExitCode;
-pub(crate) use resolve::resolve as resolve_in;
+pub(crate) use resolve::{dwarf, resolve as resolve_in};
 use thiserror::Error;
 
 /// Largest side file that is read.

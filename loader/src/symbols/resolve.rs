@@ -7,7 +7,7 @@ use object::{LittleEndian, Object, ObjectSection, ObjectSegment, SymbolMap, Symb
 
 use super::Location;
 
-type Reader<'file> = EndianSlice<'file, DwarfEndian>;
+pub(crate) type Reader<'file> = EndianSlice<'file, DwarfEndian>;
 
 /// Everything known about each address. A file whose debug data is damaged still gives the names of its symbol table.
 pub(crate) fn resolve(file: &[u8], addresses: &[u64]) -> Vec<Vec<Location>> {
@@ -32,6 +32,11 @@ fn end_of_image(elf: &ElfFile64<'_, LittleEndian>) -> u64 {
 }
 
 fn context<'file>(elf: &ElfFile64<'file, LittleEndian>) -> Option<Context<Reader<'file>>> {
+    Context::from_dwarf(dwarf(elf)?).ok()
+}
+
+/// The debug data of an ELF file.
+pub(crate) fn dwarf<'file>(elf: &ElfFile64<'file, LittleEndian>) -> Option<gimli::Dwarf<Reader<'file>>> {
     let section = |id: gimli::SectionId| {
         // `ringwall build` never compresses debug sections; a compressed one would be read as garbage, so leave it out.
         let section =
@@ -39,7 +44,7 @@ fn context<'file>(elf: &ElfFile64<'file, LittleEndian>) -> Option<Context<Reader
         let data = section.and_then(|section| section.data().ok()).unwrap_or_default();
         Ok::<_, gimli::Error>(EndianSlice::new(data, DwarfEndian))
     };
-    Context::from_dwarf(gimli::Dwarf::load(section).ok()?).ok()
+    gimli::Dwarf::load(section).ok()
 }
 
 fn locations(

@@ -2,7 +2,7 @@
 
 use hvcall::gate::{GATE_BYTES, GATE_CODE};
 
-use super::Ending::Refused;
+use super::Ending::{Refused, Survived};
 use super::{Spoiled, hello, row};
 use crate::image_file::{Field, PT_NOTE, PT_PHDR};
 
@@ -32,6 +32,7 @@ fn manifest() -> Vec<Spoiled> {
         ("unknown feature", hello().with(at + 8, &[1]), "manifest", "unknown feature bits", Refused),
         ("no memory", hello().with(at + 16, &[0; 8]), "manifest", "0 bytes of memory", Refused),
         ("half a page of stack", hello().with(at + 24, &[1]), "manifest", "bytes of stack", Refused),
+        ("order of the compiler", hello().with(at + 32, &[0; 8]), "function-order", "seed 0", Survived),
         ("name with a line end", hello().with(at + 40, b"\n"), "manifest", "not printable ASCII", Refused),
         ("seventeen devices", hello().with(at + 4, &[17]), "devices", "without a sane manifest", Refused),
         ("undeclared device", hello().with(at + 104, &[1]), "devices", "without a sane manifest", Refused),

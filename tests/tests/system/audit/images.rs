@@ -20,6 +20,12 @@ fn every_appliance_passes_unless_it_is_hostile() {
         let report = report_of(app);
         assert_eq!(report.passed, !HOSTILE.contains(&app), "{}:\n{report}", app.name());
         assert!(report.symbols && !report.crates.is_empty());
+        let order = report.checks.iter().find(|check| check.name == "function-order").unwrap();
+        assert!(
+            order.passed && order.evidence.contains(" functions lie behind"),
+            "{}: {order:?}",
+            app.name()
+        );
         let failed: Vec<_> = report.failures().map(|check| check.name).collect();
         let known = ["instructions", "trap-site", "decoding", "stack-clash"];
         assert!(failed.iter().all(|name| known.contains(name)), "{}:\n{report}", app.name());
