@@ -127,10 +127,23 @@ impl TestMachine {
     /// If the entry lies outside the slot for tables.
     pub fn make_writable(&mut self, leaf: &Leaf) {
         const WRITABLE: u8 = 1 << 1;
+        self.change_entry(leaf, |low| low | WRITABLE);
+    }
+
+    /// Spoils the page tables: a mapping is not there. Before the first entry only.
+    ///
+    /// # Panics
+    /// If the entry lies outside the slot for tables.
+    pub fn unmap(&mut self, leaf: &Leaf) {
+        const PRESENT: u8 = 1;
+        self.change_entry(leaf, |low| low & !PRESENT);
+    }
+
+    fn change_entry(&mut self, leaf: &Leaf, change: impl FnOnce(u8) -> u8) {
         let offset = leaf.entry_gpa - self.base_of(Slot::Tables);
         let offset = usize::try_from(offset).expect("offsets fit");
         let low = self.machine.tables.copy_out(offset, 1)[0];
-        self.machine.tables.fill(offset, &[low | WRITABLE]);
+        self.machine.tables.fill(offset, &[change(low)]);
     }
 
     /// First guest-physical address of a slot, as KVM has it.

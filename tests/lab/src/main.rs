@@ -1,7 +1,8 @@
-//! PID 1 of a lab: loads KVM, runs one program, says how it ended, ends the machine.
+//! PID 1 of a lab: loads KVM, runs programs, says how they ended, ends the machine.
 //!
-//! The program and its arguments are in `/lab/argv`, each ended by a NUL; its output goes to the second serial line. On the third
-//! come lines for `scripts/lab`, the last of which is `lab: exit N`. A machine that ends without that line has failed: a panic
+//! Each file of `/lab/run` is a program and its arguments, each ended by a NUL. They run one after the other, in the order of the
+//! files' names; their output goes to the second serial line. On the third come lines for `scripts/lab`, the last of which is
+//! `lab: exit N`, with the status of the first program that failed. A machine that ends without that line has failed: a panic
 //! here stops the kernel, and that restarts the machine, which the emulators take for its end.
 #![expect(
     clippy::expect_used,
@@ -28,26 +29,39 @@ fn main() {
     say(format!("{} loaded", machine::load_kvm()));
     machine::raise_loopback();
 
-    let started = Instant::now();
-    let code = match run(&output) {
-        Ok(status) => status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
-        Err(error) => {
-            say(format!("cannot start the program: {error}"));
-            CANNOT_START
-        }
-    };
-    say(format!("the program took {:.1} s", started.elapsed().as_secs_f64()));
+    let mut code = 0;
+    for words in programs() {
+        let started = Instant::now();
+        let status = match run(&words, &output) {
+            Ok(status) => status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+            Err(error) => {
+                say(format!("cannot start {words:?}: {error}"));
+                CANNOT_START
+            }
+        };
+        let name = words.first().map_or("", String::as_str);
+        say(format!("{name} took {:.1} s and ended with {status}", started.elapsed().as_secs_f64()));
+        code = if code == 0 { status } else { code };
+    }
     say(format!("exit {code}"));
     serial::drain(&output);
     serial::drain(&control);
     machine::end()
 }
 
-/// Runs the program of `/lab/argv` to its end. Whoever loses their parent meanwhile becomes a child of this process, and is left.
-fn run(output: &std::fs::File) -> std::io::Result<ExitStatus> {
-    let words = std::fs::read_to_string("/lab/argv")?;
-    let mut words = words.split_terminator('\0');
-    let mut command = Command::new(words.next().unwrap_or_default());
+/// The programs and their arguments, in order.
+fn programs() -> Vec<Vec<String>> {
+    let folder = std::fs::read_dir("/lab/run").expect("the lab has programs");
+    let mut files: Vec<_> = folder.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    let words = |path| std::fs::read_to_string(path).expect("a readable file");
+    files.iter().map(|path| words(path).split_terminator('\0').map(str::to_owned).collect()).collect()
+}
+
+/// Runs a program to its end. Whoever loses their parent meanwhile becomes a child of this process, and is left.
+fn run(words: &[String], output: &std::fs::File) -> std::io::Result<ExitStatus> {
+    let mut words = words.iter();
+    let mut command = Command::new(words.next().map_or("", String::as_str));
     // A session of its own: nothing that it does to its process group or terminal reaches this process.
     command.args(words).env("PATH", "/lab").env("RUST_BACKTRACE", "1").current_dir("/tmp").process_group(0);
     for (name, value) in machine::environment() {

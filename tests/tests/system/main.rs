@@ -9,7 +9,6 @@ mod cores;
 mod faults;
 mod hello;
 mod hypercalls;
-mod instructions;
 mod invariants;
 mod network;
 mod process;

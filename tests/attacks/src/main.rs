@@ -1,0 +1,126 @@
+//! The attack suite: hostile guests, arguments, images, resources and hosts, and what must become of each.
+//!
+//! ```text
+//! table/     the cases, by section of the catalogue      case      a case and its expectations per kind of host
+//! worker     processes that carry them out               report    the table as it is printed
+//! guest      one hostile guest, in a machine and by the program
+//! each       one instruction with thousands of parameters in one machine
+//! words      outcomes in the table's words               ticks     a timer that interrupts endless guests
+//! ```
+//!
+//! After every case: the monitor has ended by its own path (O1); sealed memory and tables are as before (O3); this process has the
+//! descriptors it had (O4) and no more memory than a bound (O5); the same attack in a machine of this process and by the program,
+//! with its sandbox, ends the same way (O10).
+
+mod case;
+mod each;
+mod guest;
+mod host;
+mod report;
+mod table;
+mod ticks;
+mod words;
+mod worker;
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+
+use clap::Parser;
+
+use case::{Case, On};
+use host::Host;
+use report::Row;
+use worker::Worker;
+
+/// Attacks Ringwall in every way that the table has, and exits with 0 if each ends as it must.
+#[derive(Debug, Parser)]
+#[command(name = "scripts/attacks")]
+struct Options {
+    /// Kind of host.
+    #[arg(long, value_enum, default_value = "pvm")]
+    host: Host,
+    /// Only cases with this in their names, such as 038 or rdmsr.
+    #[arg(long, default_value = "")]
+    only: Vec<String>,
+    /// The table as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Names the cases and does nothing.
+    #[arg(long)]
+    list: bool,
+    /// Cases at a time.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// For the suite itself: carries out the cases that it reads.
+    #[arg(long, hide = true)]
+    work: bool,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let mut cases = table::all();
+    if options.work {
+        worker::work(options.host, &cases);
+        return ExitCode::SUCCESS;
+    }
+    cases.retain(|case| options.only.iter().any(|only| case.name.contains(only.as_str())));
+    if options.list {
+        for case in &cases {
+            println!("{}: {}", case.name, case.expected.on(options.host));
+        }
+        return ExitCode::SUCCESS;
+    }
+    let rows = carry_out(&cases, options.host, options.jobs.unwrap_or_else(|| jobs(options.host)));
+    report::print(&rows, options.json);
+    let good = !rows.is_empty() && rows.iter().all(|row| row.ok);
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// As many as there are processors; a lab has one.
+fn jobs(host: Host) -> usize {
+    if host.is_lab() { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) }
+}
+
+/// Carries out all cases, several at a time, and gives their rows in the table's order.
+fn carry_out(cases: &[Case], host: Host, jobs: usize) -> Vec<Row> {
+    let plans: Vec<(usize, &str, On)> = cases
+        .iter()
+        .enumerate()
+        .map(|(place, case)| (place, case.name.as_str(), case.expected.on(host)))
+        .collect();
+    let next = Mutex::new(plans.iter());
+    let rows = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            scope.spawn(|| {
+                let mut worker = Worker::new(host);
+                loop {
+                    let plan = next.lock().ok().and_then(|mut plans| plans.next());
+                    let Some(&(place, name, expected)) = plan else { return };
+                    let row = row(&mut worker, name, host, expected);
+                    if let Ok(mut rows) = rows.lock() {
+                        rows.push((place, row));
+                    }
+                }
+            });
+        }
+    });
+    let mut rows = rows.into_inner().unwrap_or_default();
+    rows.sort_by_key(|(place, _)| *place);
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+fn row(worker: &mut Worker, name: &str, host: Host, expected: On) -> Row {
+    let (got, ok, skipped) = if let On::Not(_) = expected {
+        ("-".to_owned(), true, true)
+    } else {
+        match worker.carry_out(name) {
+            Ok(got) => {
+                let ok = expected.admits(&got);
+                (got, ok, false)
+            }
+            Err(broken) => (broken.replace('\n', " | "), false, false),
+        }
+    };
+    Row { case: name.to_owned(), host: host.to_string(), got, expected: expected.to_string(), ok, skipped }
+}

@@ -1,0 +1,23 @@
+//! All cases, by section of the catalogue.
+
+mod instructions;
+mod sweeps;
+
+use crate::case::Case;
+
+/// Every case.
+pub(crate) fn all() -> Vec<Case> {
+    [instructions::cases(), sweeps::cases()].into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<String> = super::all().into_iter().map(|case| case.name).collect();
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}
