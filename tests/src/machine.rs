@@ -126,24 +126,19 @@ impl TestMachine {
     /// # Panics
     /// If the entry lies outside the slot for tables.
     pub fn make_writable(&mut self, leaf: &Leaf) {
-        const WRITABLE: u8 = 1 << 1;
-        self.change_entry(leaf, |low| low | WRITABLE);
+        const WRITABLE: u64 = 1 << 1;
+        self.change_entry(leaf, |entry| entry | WRITABLE);
     }
 
-    /// Spoils the page tables: a mapping is not there. Before the first entry only.
+    /// Spoils the page tables: changes the entry of a mapping. Before the first entry only.
     ///
     /// # Panics
     /// If the entry lies outside the slot for tables.
-    pub fn unmap(&mut self, leaf: &Leaf) {
-        const PRESENT: u8 = 1;
-        self.change_entry(leaf, |low| low & !PRESENT);
-    }
-
-    fn change_entry(&mut self, leaf: &Leaf, change: impl FnOnce(u8) -> u8) {
+    pub fn change_entry(&mut self, leaf: &Leaf, change: impl FnOnce(u64) -> u64) {
         let offset = leaf.entry_gpa - self.base_of(Slot::Tables);
         let offset = usize::try_from(offset).expect("offsets fit");
-        let low = self.machine.tables.copy_out(offset, 1)[0];
-        self.machine.tables.fill(offset, &[change(low)]);
+        let bytes = self.machine.tables.copy_out(offset, 8).try_into().expect("eight bytes");
+        self.machine.tables.fill(offset, &change(u64::from_le_bytes(bytes)).to_le_bytes());
     }
 
     /// First guest-physical address of a slot, as KVM has it.

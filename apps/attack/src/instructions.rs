@@ -339,7 +339,10 @@ instructions! {
         "or rax, [rdi + 96]", "or rax, [rdi + 112]", "or rax, [rdi + 128]", "or rax, [rdi + 144]", "or rax, [rdi + 8]";
     // Stores of every kind, to the parameter.
     "read": "mov rax, [rsi]", "xor eax, eax";
+    "scan-for-non-zero": "mov rdi, rsi", "mov ecx, 0x4000", "xor eax, eax", "repe scasq", "setne al";
     "write": "mov [rsi], rax";
+    "return-to": "push rsi", "ret";
+    "stack-to": "mov rsp, rsi", "push rax";
     "write-same": "lock or byte ptr [rsi], 0";
     "write-byte": "mov byte ptr [rsi], 0x90";
     "call": "call rsi";

@@ -4,6 +4,7 @@
 //! attack NAME [PARAMETER]       one instruction (`instructions`)
 //! attack each NAME              one instruction with each parameter that the harness gives, faults survived (`each`)
 //! attack touch HOW WHERE        one access to a place of the appliance's own choice (`places`)
+//! attack gate NUMBER ARGUMENT... one call with these registers (`calls`)
 //! attack int N                  one INT instruction (`interrupts`)
 //! ```
 //!
@@ -11,6 +12,7 @@
 #![no_std]
 #![no_main]
 
+mod calls;
 mod each;
 mod gate;
 mod instructions;
@@ -29,6 +31,7 @@ async fn main() -> u8 {
     let name = arguments.next().unwrap_or("");
     match name {
         "each" => each::with_each_parameter(arguments.next().unwrap_or("")),
+        "gate" => calls::call(arguments),
         "touch" => places::touch(arguments.next().unwrap_or(""), arguments.next().unwrap_or("")),
         _ => once(name, arguments.next().map_or(Some(0), number)),
     }

@@ -30,7 +30,7 @@ pub(crate) fn touch(how: &str, place: &str) -> u8 {
 }
 
 /// Address of a place, with an offset, or of a number.
-fn address(place: &str) -> Option<u64> {
+pub(crate) fn address(place: &str) -> Option<u64> {
     if let Some(number) = crate::number(place) {
         return Some(number);
     }

@@ -27,9 +27,9 @@ impl Host {
         }
     }
 
-    /// Whether an attack is also run by the whole program, with its sandbox: not on an emulator that takes a second for it.
+    /// Whether an attack is also run by the whole program, with its sandbox: not in a lab, where that takes a second.
     pub(crate) const fn runs_program(self) -> bool {
-        !matches!(self, Self::Intel)
+        !self.is_lab()
     }
 
     /// Whether it is emulated.

@@ -70,7 +70,7 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let rows = carry_out(&cases, options.host, options.jobs.unwrap_or_else(|| jobs(options.host)));
+    let rows = carry_out(&cases, &options);
     report::print(&rows, options.json);
     let good = !rows.is_empty() && rows.iter().all(|row| row.ok);
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -82,7 +82,9 @@ fn jobs(host: Host) -> usize {
 }
 
 /// Carries out all cases, several at a time, and gives their rows in the table's order.
-fn carry_out(cases: &[Case], host: Host, jobs: usize) -> Vec<Row> {
+fn carry_out(cases: &[Case], options: &Options) -> Vec<Row> {
+    let host = options.host;
+    let jobs = options.jobs.unwrap_or_else(|| jobs(host));
     let plans: Vec<(usize, &str, On)> = cases
         .iter()
         .enumerate()
@@ -98,6 +100,9 @@ fn carry_out(cases: &[Case], host: Host, jobs: usize) -> Vec<Row> {
                     let plan = next.lock().ok().and_then(|mut plans| plans.next());
                     let Some(&(place, name, expected)) = plan else { return };
                     let row = row(&mut worker, name, host, expected);
+                    if !options.json {
+                        report::print_row(&row);
+                    }
                     if let Ok(mut rows) = rows.lock() {
                         rows.push((place, row));
                     }

@@ -19,17 +19,16 @@ pub(crate) struct Row {
     pub(crate) skipped: bool,
 }
 
-/// Prints all rows, and how many are not as they should be.
+/// Prints a row as text.
+pub(crate) fn print_row(row: &Row) {
+    let verdict = if row.ok { "ok" } else { "WRONG" };
+    println!("{verdict:<5} {:<7} {:<44} {:<28} {}", row.host, row.case, row.got, row.expected);
+}
+
+/// Prints all rows, if they have not been printed as text, and how many are not as they should be.
 pub(crate) fn print(rows: &[Row], json: bool) {
     if json {
         println!("{}", serde_json::to_string_pretty(rows).unwrap_or_default());
-    } else {
-        let width = |of: fn(&Row) -> &str| rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0);
-        let (case, got) = (width(|row| &row.case), width(|row| &row.got).min(60));
-        for row in rows {
-            let verdict = if row.ok { "ok" } else { "WRONG" };
-            println!("{:<5} {:<7} {:case$}  {:got$}  {}", verdict, row.host, row.case, row.got, row.expected);
-        }
     }
     let count = |wanted: fn(&&Row) -> bool| rows.iter().filter(wanted).count();
     let wrong = count(|row| !row.ok);

@@ -1,13 +1,15 @@
 //! All cases, by section of the catalogue.
 
 mod instructions;
+mod machines;
+mod memory;
 mod sweeps;
 
 use crate::case::Case;
 
 /// Every case.
 pub(crate) fn all() -> Vec<Case> {
-    [instructions::cases(), sweeps::cases()].into_iter().flatten().collect()
+    [instructions::cases(), sweeps::cases(), memory::cases()].into_iter().flatten().collect()
 }
 
 #[cfg(test)]

@@ -125,22 +125,28 @@ const TABLE: &[(u32, &[&str], Expected)] = &[
     (67, &["gate-align", "gate-all-flags"], all(&["gives 0x0"])),
     (67, &["gate-unmapped-stack", "gate-stack-at-null"], all(PF)),
     // Bytes of the gate page that are not its first. In them lies part of an instruction, padding, or another way to the monitor.
-    (67, &["gate-second-byte", "gate-third-byte"], all(&["#PF", "#GP", "#UD", "done"])),
+    (67, &["gate-second-byte", "gate-third-byte"], all(&["#PF", "#GP", "#UD", "#BP", "done"])),
     (67, &["gate-page-second-trap"], all(&["#BP"]).process(&["#*", "vector 0"])),
     (67, &["gate-page-start"], all(&["#BP"]).process(PF)),
     (67, &["gate-page-last-byte"], all(&["#BP"])),
     (81, &["gate-page-before", "gate-page-write", "gate-prefix-write"], all(PF)),
     (68, &["stac", "clac"], all(UD)),
     (69, &["encls", "enclu", "getsec", "rsm", "pconfig", "seamcall", "tdcall", "hreset", "senduipi", "uiret", "clui", "enqcmd", "enqcmds",
-        "mcommit", "wrss", "wruss", "psmash", "pvalidate", "rmpadjust", "lwp"], all(GP_UD)),
-    // A process may have transactions: this one ends where it begins. PTWRITE does nothing while nobody traces.
-    (69, &["xbegin", "ptwrite"], all(&["#UD", "#GP"]).process(&["#UD", "#GP", "done"])),
+        "mcommit", "wrss", "wruss", "psmash", "pvalidate", "rmpadjust"], all(GP_UD)),
+    // TCG takes it for an old instruction that loads.
+    (69, &["lwp"], all(GP_UD).amd(&["#GP", "#UD", "#PF"])),
+    // A process may have transactions, as has TCG: this one ends where it begins. PTWRITE does nothing while nobody traces.
+    (69, &["xbegin", "ptwrite"], all(GP_UD).process(&["#UD", "#GP", "done"]).amd(&["#UD", "#GP", "done"])),
     (70, &["rdsspq", "endbr"], all(&["gives 0x0"])),
-    (70, &["incsspq", "clrssbsy", "saveprevssp"], all(GP_UD)),
+    // TCG takes it for a hint.
+    (70, &["incsspq"], all(GP_UD).amd(&["#GP", "#UD", "done"])),
+    (70, &["clrssbsy", "saveprevssp"], all(GP_UD)),
     (70, &["setssbsy"], all(&["#GP", "#UD", "done"])),
     (71, &["sixteen-bytes", "fifteen-bytes-hlt"], all(GP)),
     (71, &["fifteen-bytes"], all(DONE)),
-    (71, &["lock-nop", "lock-mov", "vex-of-nothing"], all(UD)),
+    (71, &["lock-nop", "vex-of-nothing"], all(UD)),
+    // TCG does not check.
+    (71, &["lock-mov"], all(UD).amd(&["#UD", "done"])),
     (72, &["divide-by-zero", "divide-overflow"], all(&["#DE"])),
     (72, &["x87-unmasked"], all(&["#MF"])),
     // TCG raises no exception.
