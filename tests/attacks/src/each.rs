@@ -33,8 +33,9 @@ pub(crate) fn outcomes(
     if host == Host::Process {
         let parameters = parameters.into_iter();
         let outcome = |parameter: u64| {
-            let outcome = guest::by_program(host, &["--time-limit", "1"], &[name, &parameter.to_string()])?;
-            Ok((parameter, words::kind(&outcome).to_owned()))
+            let run = guest::run(host, &["--time-limit", "1"], &[name, &parameter.to_string()]);
+            guest::check(&run)?;
+            Ok((parameter, words::kind(&words::program(&run)).to_owned()))
         };
         return parameters.map(outcome).collect();
     }

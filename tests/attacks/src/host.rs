@@ -42,7 +42,7 @@ impl Host {
     pub(crate) const fn stride(self) -> usize {
         match self {
             Self::Pvm => 1,
-            Self::Process => 127,
+            Self::Process => 509,
             Self::Amd => 31,
             Self::Intel => 257,
         }
