@@ -3,7 +3,7 @@
 use hvcall::GuestExit;
 use loader::layout::Slot;
 use loader::monitor::end::End;
-use tests::{App, Ringwall, Run, TestMachine, processes_in_group};
+use tests::{App, Ringwall, Run, Running, TestMachine, processes_in_group};
 
 use crate::case::Got;
 use crate::host::Host;
