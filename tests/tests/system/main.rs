@@ -3,6 +3,7 @@
 
 mod audit;
 mod bad_images;
+mod bad_links;
 mod block;
 mod cli;
 mod cores;
@@ -13,6 +14,7 @@ mod invariants;
 mod network;
 mod process;
 mod receipts;
+mod relay;
 mod sandbox;
 mod signatures;
 mod sizes;

@@ -5,18 +5,19 @@ use std::process::Command;
 
 use rustix::process::Signal;
 use tests::http::Client;
-use tests::{App, Backend, Ringwall, Running, in_own_network, on_each_backend};
+use tests::{App, Backend, Ringwall, Running, in_own_network, on_each_backend, skip};
 
 on_each_backend!(
     ping_and_curl_reach_the_guest_over_ipv4_and_ipv6,
     a_thousand_connections_leave_nothing_behind,
+    ab_wrk_nc_and_socat_behave,
     tap_that_is_missing_or_down_is_refused_in_one_line,
 );
 
-const GUEST: &str = "10.77.0.2";
+pub(crate) const GUEST: &str = "10.77.0.2";
 const GUEST6: &str = "fd77::2";
 
-fn command(line: &str) {
+pub(crate) fn command(line: &str) {
     let mut words = line.split(' ');
     let output = Command::new(words.next().unwrap()).args(words).output();
     let output = output.unwrap_or_else(|error| panic!("{line}: {error}"));
@@ -95,5 +96,45 @@ fn tap_that_is_missing_or_down_is_refused_in_one_line(backend: Backend) {
         command("ip tuntap add dev tap1 mode tap");
         with("net=tap:tap1").expect(69).says_once("tap1");
         with("net=tap:lo").expect(69).says_once("lo");
+    });
+}
+
+/// Runs a shell's line, or says that a program it needs is missing.
+fn line(program: &str, line: &str) -> Option<String> {
+    let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
+    if !found.status.success() {
+        skip(&format!("there is no {program}: scripts/ci setup installs it"));
+        return None;
+    }
+    let output = Command::new("sh").args(["-c", line]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{line}: {}\n{text}", output.status);
+    Some(text)
+}
+
+fn ab_wrk_nc_and_socat_behave(backend: Backend) {
+    in_own_network(|| {
+        let (running, _) = start(backend);
+        for keep_alive in ["", "-k"] {
+            let load = format!("ab -q {keep_alive} -n 500 -c 16 http://{GUEST}/logo.svg");
+            if let Some(report) = line("ab", &load) {
+                assert!(report.contains("Complete requests:      500"), "{report}");
+                assert!(report.contains("Failed requests:        0"), "{report}");
+            }
+        }
+        if let Some(report) = line("wrk", &format!("wrk -t 1 -c 16 -d 1 http://{GUEST}/logo.svg")) {
+            assert!(!report.contains("Socket errors") && !report.contains("Non-2xx"), "{report}");
+        }
+        end(running);
+
+        let net = format!("net=tap:tap0,ip={GUEST}/24");
+        let running = Ringwall::run_app(backend, App::Echo).args(["--net", &net]).start();
+        let _ = running.stdout.line_with("echo on port");
+        let data = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(data.path(), (0..300_000).map(|_| fastrand::u8(..)).collect::<Vec<_>>()).unwrap();
+        let file = data.path().display();
+        line("nc", &format!("nc -N -w 60 {GUEST} 7 <{file} | cmp - {file}"));
+        line("socat", &format!("socat -t 60 - TCP:{GUEST}:7 <{file} | cmp - {file}"));
+        end(running);
     });
 }
