@@ -25,6 +25,7 @@ use crate::monitor::dispatch::Dispatcher;
 use crate::monitor::memory::GuestMemory;
 use crate::monitor::nic::Nic;
 use crate::monitor::signals::Signals;
+use crate::monitor::wait::Polling;
 
 pub use kvm::Machine;
 pub use process::{PreparedMachine, ProcessMachine};
@@ -46,6 +47,8 @@ pub struct MachineConfig {
     pub signals: OwnedFd,
     /// How the guest reaches the monitor.
     pub gate: GateChoice,
+    /// Whether waits ask before they sleep.
+    pub polling: Polling,
 }
 
 /// Why there is no machine.
@@ -132,6 +135,7 @@ fn dispatcher(
         disks: config.disks,
         clock,
         signals: Signals::new(config.signals),
+        polling: config.polling,
         shutdown_told: false,
     })
 }

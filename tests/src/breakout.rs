@@ -113,6 +113,7 @@ fn inside(backend: Backend, image: &loader::image::Image, disk: bool, crime: &Cr
         disks: disk.into_iter().collect(),
         signals,
         gate: GateChoice::Auto,
+        polling: loader::monitor::wait::Polling::default(),
     };
     match backend {
         Backend::Kvm => {

@@ -160,6 +160,7 @@ fn config(image: &Image, arguments: &[&str], disks: Vec<Disk>) -> (MachineConfig
         disks,
         signals,
         gate: GateChoice::Auto,
+        polling: loader::monitor::wait::Polling::default(),
     };
     (config, File::from(console), signals_writer)
 }

@@ -18,6 +18,7 @@ use loader::monitor::dispatch::{Dispatcher, Flow};
 use loader::monitor::memory::GuestMemory;
 use loader::monitor::nic::Nic;
 use loader::monitor::signals::Signals;
+use loader::monitor::wait::Polling;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 const PAGE_BYTES: u64 = 4096;
@@ -59,6 +60,7 @@ impl Window {
             disks,
             clock: Clock::start(None),
             signals: Signals::new(signals),
+            polling: Polling::default(),
             shutdown_told: false,
         };
         Self { dispatcher, plan, console: console.into(), signals: signals_writer.into() }

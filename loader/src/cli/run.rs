@@ -12,6 +12,7 @@ use loader::device_spec::{DiskSpec, NetSpec};
 use loader::evidence::output::Output;
 use loader::image::{self, Image};
 use loader::layout::Gate;
+use loader::monitor::wait::Polling;
 use loader::net::rules::{Allow, Publish};
 use loader::parent::{self, RunConfig};
 use loader::sandbox::{self, Placement};
@@ -56,6 +57,9 @@ pub(crate) struct Arguments {
     /// How the appliance reaches the monitor: auto, vmcall, vmmcall or port under kvm, syscall in a process
     #[arg(long, value_name = "GATE", default_value = "auto", value_parser = gate)]
     gate: GateChoice,
+    /// Before the appliance sleeps, ask that many microseconds for news, if its last pause was as short (0 to 1000)
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    poll_us: u16,
     /// Seconds the appliance has to end after SIGTERM or Ctrl-C
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     grace: Duration,
@@ -120,6 +124,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         arguments: terminated(&arguments.arguments)?,
         nics,
         disks,
+        polling: Polling::new(u64::from(arguments.poll_us) * 1_000),
         grace: arguments.grace,
         time_limit: arguments.time_limit,
         signed,

@@ -12,7 +12,7 @@ use super::disk::Disk;
 use super::memory::GuestMemory;
 use super::nic::Nic;
 use super::signals::Signals;
-use super::wait::PollSet;
+use super::wait::{PollSet, Polling};
 use crate::address::index;
 
 /// What follows a call.
@@ -41,6 +41,8 @@ pub struct Dispatcher {
     pub clock: Clock,
     /// Shut-down requests.
     pub signals: Signals,
+    /// Whether waits ask before they sleep.
+    pub polling: Polling,
     /// Whether the guest has been told of a shut-down request.
     pub shutdown_told: bool,
 }
@@ -126,11 +128,13 @@ impl Dispatcher {
             return Err(Status::INVAL);
         }
         let interest = if self.shutdown_told { interest } else { interest | Events::SHUTDOWN };
+        let started_ns = self.clock.monotonic_ns();
+        let asking_until_ns = self.polling.end(started_ns);
         loop {
             let at_once = self.ready_at_once() & interest;
             let now_ns = self.clock.monotonic_ns();
             let timeout_ns = match deadline_ns {
-                _ if !at_once.is_empty() => Some(0),
+                _ if !at_once.is_empty() || now_ns < asking_until_ns => Some(0),
                 u64::MAX => None,
                 deadline_ns => Some(deadline_ns.saturating_sub(now_ns)),
             };
@@ -139,7 +143,11 @@ impl Dispatcher {
                 return Ok(Events::empty());
             }
             // The kernel's clock and the guest's may differ by a little: only the guest's decides that the deadline passed.
-            if !ready.is_empty() || self.clock.monotonic_ns() >= deadline_ns {
+            let now_ns = self.clock.monotonic_ns();
+            if !ready.is_empty() {
+                self.polling.learn(now_ns.saturating_sub(started_ns));
+            }
+            if !ready.is_empty() || now_ns >= deadline_ns {
                 let shutdown = self.signals.shutdown();
                 self.shutdown_told |= shutdown;
                 return Ok(if shutdown { ready | Events::SHUTDOWN } else { ready });

@@ -20,6 +20,32 @@ pub fn poll(fds: &mut [PollFd<'_>], timeout_ns: Option<u64>) -> Result<(), Errno
     }
 }
 
+/// How long a wait asks for news again and again before it sleeps: not at all, unless the wait before it was as short. So a guest
+/// among whose frames there are only short pauses never sleeps between them, and an idle one always does.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Polling {
+    most_ns: u64,
+    worthwhile: bool,
+}
+
+impl Polling {
+    /// Asks for at most that long; never, if it is 0.
+    #[must_use]
+    pub const fn new(most_ns: u64) -> Self {
+        Self { most_ns, worthwhile: false }
+    }
+
+    /// Until when a wait that starts now asks.
+    pub(super) const fn end(&self, now_ns: u64) -> u64 {
+        if self.worthwhile { now_ns.saturating_add(self.most_ns) } else { 0 }
+    }
+
+    /// Takes note of how long a wait took that something other than its deadline ended.
+    pub(super) const fn learn(&mut self, waited_ns: u64) {
+        self.worthwhile = waited_ns < self.most_ns;
+    }
+}
+
 /// Descriptors to wait on, with what each one's readiness means to the guest.
 pub(super) struct PollSet<'fd> {
     fds: heapless::Vec<PollFd<'fd>, { MAX_NICS + 1 }>,
@@ -60,5 +86,23 @@ impl<'fd> PollSet<'fd> {
             }
         }
         Ok(events)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_short_waits_make_the_next_one_ask_before_it_sleeps() {
+        let mut polling = Polling::new(50_000);
+        assert_eq!(polling.end(7), 0);
+        polling.learn(49_999);
+        assert_eq!(polling.end(7), 50_007);
+        polling.learn(50_000);
+        assert_eq!(polling.end(7), 0);
+        let mut never = Polling::new(0);
+        never.learn(0);
+        assert_eq!(never.end(7), 0);
     }
 }

@@ -24,6 +24,7 @@ use crate::backend::choice::Backend;
 use crate::backend::kvm::GateChoice;
 use crate::evidence::output::Output;
 use crate::image::Image;
+use crate::monitor::wait::Polling;
 use crate::net::user::Prepared;
 use crate::sandbox::Placement;
 use crate::signature::Signed;
@@ -48,6 +49,8 @@ pub struct RunConfig {
     pub nics: Vec<NicConfig>,
     /// Disks, in manifest order.
     pub disks: Vec<DiskConfig>,
+    /// How long the guest's waits may ask before they sleep.
+    pub polling: Polling,
     /// How long the appliance may take to end after SIGTERM.
     pub grace: Duration,
     /// How long it may run at all.

@@ -171,6 +171,7 @@ fn machine_config(config: RunConfig, signals: &[Signal]) -> Result<(Image, Machi
         disks: config.disks.into_iter().map(|disk| Disk::new(disk.file, disk.info)).collect(),
         signals,
         gate: config.gate,
+        polling: config.polling,
     };
     Ok((config.image, machine_config))
 }

@@ -129,6 +129,7 @@ fn config(image: &Image) -> Result<MachineConfig, Failure> {
         disks: Vec::new(),
         signals: signals.as_fd().try_clone_to_owned()?,
         gate: GateChoice::Auto,
+        polling: loader::monitor::wait::Polling::default(),
     })
 }
 
