@@ -23,10 +23,13 @@ pub enum App {
     Echo,
     /// Web server.
     Web,
+    /// Sends any frames.
+    Forge,
 }
 
 /// All of them.
-pub const APPS: [App; 7] = [App::Hello, App::Crash, App::Attack, App::Probe, App::Disk, App::Echo, App::Web];
+pub const APPS: [App; 8] =
+    [App::Hello, App::Crash, App::Attack, App::Probe, App::Disk, App::Echo, App::Web, App::Forge];
 
 impl App {
     /// Its crate folder's name, which is the appliance's name too.
@@ -40,6 +43,7 @@ impl App {
             Self::Disk => "disk",
             Self::Echo => "echo",
             Self::Web => "web",
+            Self::Forge => "forge",
         }
     }
 

@@ -6,6 +6,7 @@
 //! ringwall    runs the `ringwall` program: exit code, output, signals        capture   its output as it comes
 //! machine     a machine inside the test process, to be looked into           page_walk its page tables, walked as a CPU does
 //! breakout    system calls from inside a closed monitor
+//! frames      hostile frames, and what arrives of them
 //! network     a network namespace for one test                       http      one request, one response
 //! window      calls without a guest: the dispatcher over made-up memory
 //! image_file  an image file to be spoiled                                    pattern   what the `disk` appliance writes
@@ -19,6 +20,7 @@ mod app;
 mod backend;
 pub mod breakout;
 mod capture;
+pub mod frames;
 pub mod http;
 pub mod image_file;
 mod machine;

@@ -1,23 +1,18 @@
 //! From the manifest and the command line to open devices.
 
-use std::os::fd::{AsFd as _, FromRawFd as _, OwnedFd, RawFd};
-
 use hvcall::Manifest;
 use hvcall::manifest::DeviceKind;
-use loader::device_spec::{self, DiskSpec, NetKind, NetSpec};
-use loader::net::rules::{Allow, Publish};
-use loader::net::tap::Tap;
-use loader::net::user;
+use loader::device_spec::{self, DiskSpec, NetSpec};
 use loader::parent::{DiskConfig, NicConfig};
 
 use super::error::CommandError;
+use super::nic::{self, NicRules};
 
 /// What the command line says about devices.
 #[derive(Debug)]
 pub(crate) struct Wanted<'a> {
     pub(crate) nets: &'a [NetSpec],
-    pub(crate) publish: &'a [Publish],
-    pub(crate) allow: &'a [Allow],
+    pub(crate) rules: NicRules<'a>,
     pub(crate) disks: &'a [DiskSpec],
 }
 
@@ -34,11 +29,7 @@ pub(crate) fn open(
     };
     let nets = assign(manifest, DeviceKind::Nic, nets, |net| net.name.as_deref())?;
     let disks = assign(manifest, DeviceKind::Disk, wanted.disks, |disk| disk.name.as_deref())?;
-    check_rules(&nets, wanted)?;
-    let nics = nets
-        .iter()
-        .map(|(name, net)| open_nic(manifest.name(), name, net, wanted))
-        .collect::<Result<Vec<_>, _>>()?;
+    let nics = nic::open(manifest.name(), &nets, &wanted.rules)?;
     let disks = disks
         .iter()
         .map(|(_, disk)| {
@@ -96,61 +87,4 @@ fn assign<'a, T>(
         complete.push((*name, item));
     }
     Ok(complete)
-}
-
-/// Rules for the userspace network need one, and can mean only one.
-fn check_rules(nets: &[(&str, &NetSpec)], wanted: &Wanted<'_>) -> Result<(), CommandError> {
-    let users = nets.iter().filter(|(_, net)| net.kind == NetKind::User).count();
-    if users != 1 && !(wanted.publish.is_empty() && wanted.allow.is_empty()) {
-        return Err(CommandError::Usage(format!(
-            "--publish and --allow are for exactly one NIC with the `user` network; there are {users}"
-        )));
-    }
-    Ok(())
-}
-
-fn open_nic(
-    appliance: &str,
-    name: &str,
-    net: &NetSpec,
-    wanted: &Wanted<'_>,
-) -> Result<NicConfig, CommandError> {
-    match &net.kind {
-        NetKind::Tap { interface } => {
-            let tap = Tap::open(interface, net.offload.unwrap_or(true))?;
-            let info = net.nic_info(appliance, name, tap.mtu, tap.offloads());
-            Ok(NicConfig { fd: tap.fd, info, vnet_header: tap.vnet_header, helper: None })
-        }
-        NetKind::Fd { fd } => {
-            let info = net.nic_info(appliance, name, 1500, hvcall::boot::Offloads::empty());
-            Ok(NicConfig { fd: inherited(*fd)?, info, vnet_header: false, helper: None })
-        }
-        NetKind::User => {
-            let prepared = user::prepare(wanted.publish, wanted.allow)?;
-            for (publish, bound) in prepared.published() {
-                loader::say!(
-                    "ringwall: {appliance}: {bound} ({}) leads to port {} of the appliance",
-                    publish.protocol,
-                    publish.guest_port
-                );
-            }
-            let (guest_end, helper_end) = user::frame_pair().map_err(CommandError::SocketPair)?;
-            let info = prepared.nic_info();
-            Ok(NicConfig { fd: guest_end, info, vnet_header: false, helper: Some((prepared, helper_end)) })
-        }
-    }
-}
-
-/// Takes over a descriptor that whoever started us has opened for us.
-#[expect(unsafe_code, reason = "a descriptor named by number")]
-fn inherited(fd: RawFd) -> Result<OwnedFd, CommandError> {
-    let fail = |errno: rustix::io::Errno| {
-        CommandError::Usage(format!("--net fd:{fd}: {}", std::io::Error::from(errno)))
-    };
-    // SAFETY: borrowed for one question only, which says whether the descriptor is open.
-    let borrowed = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
-    let flags = rustix::fs::fcntl_getfl(borrowed.as_fd()).map_err(fail)?;
-    rustix::fs::fcntl_setfl(borrowed, flags | rustix::fs::OFlags::NONBLOCK).map_err(fail)?;
-    // SAFETY: it is open, and by the option's contract it is ours: nothing else in this process uses that number.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

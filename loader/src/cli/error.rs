@@ -6,6 +6,7 @@ use loader::build::BuildError;
 use loader::device_spec::DiskError;
 use loader::evidence::output::OutputError;
 use loader::image::ImageError;
+use loader::net::frames::PolicyError;
 use loader::net::tap::TapError;
 use loader::net::user::UserNetError;
 use loader::parent::StartError;
@@ -35,6 +36,8 @@ pub(crate) enum CommandError {
     Disk(#[from] DiskError),
     #[error(transparent)]
     UserNet(#[from] UserNetError),
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     #[error("cannot make a socket pair for the network: {0}")]
     SocketPair(std::io::Error),
     #[error("the sandbox is not complete: this kernel {0}")]
@@ -57,7 +60,12 @@ impl CommandError {
             Self::Tap(error) => error.exit_code(),
             Self::Disk(error) => error.exit_code(),
             Self::Sandbox(_) => ExitCode::UNAVAILABLE,
-            Self::UserNet(_) | Self::SocketPair(_) | Self::Output(_) | Self::Start(_) => ExitCode::HOST_ERROR,
+            Self::Policy(PolicyError::NoResolver) => ExitCode::USAGE,
+            Self::Policy(PolicyError::Resolve(_))
+            | Self::UserNet(_)
+            | Self::SocketPair(_)
+            | Self::Output(_)
+            | Self::Start(_) => ExitCode::HOST_ERROR,
         }
     }
 }

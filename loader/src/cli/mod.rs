@@ -6,6 +6,7 @@ mod devices;
 mod doctor;
 mod error;
 mod key;
+mod nic;
 pub(crate) mod panic;
 mod run;
 mod size;

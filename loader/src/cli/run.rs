@@ -13,12 +13,13 @@ use loader::evidence::output::Output;
 use loader::image::{self, Image};
 use loader::layout::Gate;
 use loader::monitor::wait::Polling;
-use loader::net::rules::{Allow, Publish};
+use loader::net::rules::{Accept, Allow, ForNic, Publish};
 use loader::parent::{self, RunConfig};
 use loader::sandbox::{self, Placement};
 use loader::signature::{self, Signed};
 
 use super::error::CommandError;
+use super::nic::NicRules;
 use super::{audit, devices, size};
 
 /// Run an appliance: a sealed image, or a crate folder that is built first
@@ -41,10 +42,17 @@ pub(crate) struct Arguments {
     net: Vec<NetSpec>,
     /// Publish a port of the guest on this host (`user` network): [ADDR:]HOST:GUEST[/udp], on 127.0.0.1 unless told otherwise
     #[arg(long, value_name = "PORTS")]
-    publish: Vec<Publish>,
-    /// Let the guest out (`user` network): dns, tcp:DEST:PORTS or udp:DEST:PORTS. Without it, nothing leaves
+    publish: Vec<ForNic<Publish>>,
+    /// Let the guest out: [NIC=] and dns, tcp:DEST:PORTS, udp:DEST:PORTS, or for tap and fd ping:DEST. Without it, nothing leaves a
+    /// `user` network. A tap or fd with such a rule is closed but for its rules
     #[arg(long, value_name = "RULE")]
-    allow: Vec<Allow>,
+    allow: Vec<ForNic<Allow>>,
+    /// Let callers in (tap, fd): [NIC=] and tcp:FROM:PORTS, udp:FROM:PORTS or ping:FROM, where FROM can be *
+    #[arg(long, value_name = "RULE")]
+    accept: Vec<ForNic<Accept>>,
+    /// Close every tap and fd but for its rules, if it has any
+    #[arg(long)]
+    deny_all: bool,
     /// A disk: [NAME=]FILE[,ro][,sector=512|4096]
     #[arg(long, value_name = "SPEC")]
     block: Vec<DiskSpec>,
@@ -105,8 +113,13 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         &image.manifest,
         &devices::Wanted {
             nets: &arguments.net,
-            publish: &arguments.publish,
-            allow: &arguments.allow,
+            rules: NicRules {
+                publish: &arguments.publish,
+                allow: &arguments.allow,
+                accept: &arguments.accept,
+                deny_all: arguments.deny_all,
+                verbose: arguments.verbose,
+            },
             disks: &arguments.block,
         },
     )?;

@@ -61,6 +61,8 @@ pub struct NetSpec {
     pub gateway6: Option<Ipv6Addr>,
     /// `dns6=`, only with `ip6=`.
     pub dns6: Option<Ipv6Addr>,
+    /// `pinned=yes`: frames pass with the NIC's own addresses only.
+    pub pinned: bool,
 }
 
 /// Why a `--net` option is not understood. Every text ends with an example.
@@ -82,7 +84,7 @@ pub enum NetSpecError {
     Fd(String),
     /// An option of no known name.
     #[error(
-        "`{0}` is not an option of --net; there are ip, gw, dns, ip6, gw6, dns6, mac, mtu and offload, for example {EXAMPLE}"
+        "`{0}` is not an option of --net; there are ip, gw, dns, ip6, gw6, dns6, mac, mtu, offload and pinned, for example {EXAMPLE}"
     )]
     UnknownOption(String),
     /// An option came twice.
@@ -142,6 +144,7 @@ impl FromStr for NetSpec {
             ip6: None,
             gateway6: None,
             dns6: None,
+            pinned: false,
         };
         for part in parts {
             options::apply(&mut spec, part)?;

@@ -9,7 +9,7 @@ use seccompiler::{BackendError, BpfProgram};
 use serde_json::json;
 
 use crate::backend::{kvm, process};
-use crate::net::user;
+use crate::net::{frames, user};
 use crate::sandbox::listing::{self, Pin, Way};
 use crate::sandbox::{Descriptors, DiskDescriptor};
 
@@ -40,6 +40,10 @@ const DESCRIPTORS: &[(RawFd, &str)] = &[
     (DISK, "disk"),
     (READ_ONLY_DISK, "read-only disk"),
 ];
+const MONITOR: RawFd = 3;
+const NETWORK: RawFd = 4;
+const RELAY_DESCRIPTORS: &[(RawFd, &str)] =
+    &[(2, "standard error"), (MONITOR, "monitor"), (NETWORK, "network")];
 const DISK_BYTES: u64 = 1 << 26;
 
 /// Requests of ioctl, by their numbers.
@@ -74,6 +78,7 @@ pub fn processes() -> Vec<Process> {
         ("monitor, process, with disks of 64 MiB", monitor(process::IOCTLS, true), DESCRIPTORS),
         ("helper of a `user` network without --allow", user::filter(false), &DESCRIPTORS[..1]),
         ("helper of a `user` network with --allow", user::filter(true), &DESCRIPTORS[..1]),
+        ("relay of a tap or descriptor with a policy", frames::filter([MONITOR, NETWORK]), RELAY_DESCRIPTORS),
     ]
     .into_iter()
     .filter_map(|(name, filter, descriptors)| Process::new(name, filter, descriptors))
@@ -178,7 +183,7 @@ mod tests {
     #[test]
     fn every_filter_can_be_read_and_every_call_has_a_name() {
         let processes = processes();
-        assert_eq!(processes.len(), 6);
+        assert_eq!(processes.len(), 7);
         for process in &processes {
             assert!(!process.to_string().contains("call "), "{process}");
             assert!(!process.ways.is_empty());

@@ -7,6 +7,8 @@
 //! ```text
 //! --publish [ADDR:]HOST:GUEST[/tcp|/udp]     8080:80   0.0.0.0:8080:80   [::1]:8080:80   5353:53/udp   0:80
 //! --allow   dns
+//! --allow   ping:TO                          only for tap and fd
+//! --accept  ping:FROM | tcp|udp:FROM:PORTS   only for tap and fd
 //! --allow   tcp|udp:TO:PORTS                 TO     192.0.2.1   10.0.0.0/8   [2001:db8::]/32   *   example.org
 //!                                            PORTS  443   5000-5010   *
 //! ```
@@ -26,6 +28,11 @@ pub enum RuleError {
     /// An `--allow` value of another form.
     #[error("`{0}` is no rule: write dns, tcp:TO:PORTS or udp:TO:PORTS, for example tcp:192.0.2.1:443")]
     AllowForm(String),
+    /// An `--accept` value that says nothing about callers.
+    #[error(
+        "`{0}` is no rule about callers: write tcp:FROM:PORTS, udp:FROM:PORTS or ping:FROM, for example tcp:*:80"
+    )]
+    AcceptForm(String),
     /// Something else than `tcp` or `udp`.
     #[error("`{0}` is no protocol: write tcp or udp")]
     Protocol(String),
@@ -250,6 +257,11 @@ pub enum Allow {
         /// To which ports.
         ports: Ports,
     },
+    /// Echo requests, and their answers.
+    Ping {
+        /// To where.
+        net: Destination,
+    },
 }
 
 impl FromStr for Allow {
@@ -261,6 +273,9 @@ impl FromStr for Allow {
         }
         let form = || RuleError::AllowForm(text.to_owned());
         let (protocol, rest) = text.split_once(':').ok_or_else(form)?;
+        if protocol == "ping" {
+            return Ok(Self::Ping { net: rest.parse()? });
+        }
         let protocol = protocol.parse()?;
         let (net, ports) = rest.rsplit_once(':').ok_or_else(form)?;
         let (net, ports) = (net.parse()?, ports.parse()?);
@@ -277,6 +292,42 @@ impl fmt::Display for Allow {
             Self::Dns => formatter.write_str("dns"),
             Self::Tcp { net, ports } => write!(formatter, "tcp:{net}:{ports}"),
             Self::Udp { net, ports } => write!(formatter, "udp:{net}:{ports}"),
+            Self::Ping { net } => write!(formatter, "ping:{net}"),
+        }
+    }
+}
+
+/// Who may call the guest, in the words of [`Allow`]: the addresses are the callers', the ports the guest's, and `*` is anybody.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Accept(pub Allow);
+
+impl FromStr for Accept {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        match text.parse()? {
+            Allow::Dns => Err(RuleError::AcceptForm(text.to_owned())),
+            rule => Ok(Self(rule)),
+        }
+    }
+}
+
+/// A rule for one of several NICs: `[NAME=]RULE`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ForNic<T> {
+    /// The NIC's name in the manifest, or `None` for the only one.
+    pub nic: Option<String>,
+    /// The rule.
+    pub rule: T,
+}
+
+impl<T: FromStr<Err = RuleError>> FromStr for ForNic<T> {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        match text.split_once('=') {
+            Some((nic, rule)) => Ok(Self { nic: Some(nic.to_owned()), rule: rule.parse()? }),
+            None => Ok(Self { nic: None, rule: text.parse()? }),
         }
     }
 }
@@ -343,6 +394,19 @@ mod tests {
             assert_eq!(allow(text).as_deref(), Ok(meaning), "{text}");
             assert_eq!(allow(meaning).as_deref(), Ok(meaning), "its own text");
         }
+    }
+
+    #[test]
+    fn rules_of_frames_are_about_pings_callers_and_one_of_several_nics() {
+        assert_eq!(allow("ping:10.0.0.0/8").as_deref(), Ok("ping:10.0.0.0/8"));
+        assert_eq!("tcp:*:80".parse::<Accept>().unwrap().0.to_string(), "tcp:*:80");
+        assert_eq!("dns".parse::<Accept>(), Err(RuleError::AcceptForm("dns".to_owned())));
+        let named = "lan=udp:[fd00::]/8:53".parse::<ForNic<Allow>>().unwrap();
+        assert_eq!(
+            (named.nic.as_deref(), named.rule.to_string().as_str()),
+            (Some("lan"), "udp:[fd00::]/8:53")
+        );
+        assert_eq!("dns".parse::<ForNic<Allow>>().unwrap().nic, None);
     }
 
     #[test]

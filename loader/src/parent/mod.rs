@@ -25,6 +25,7 @@ use crate::backend::kvm::GateChoice;
 use crate::evidence::output::Output;
 use crate::image::Image;
 use crate::monitor::wait::Polling;
+use crate::net::frames::Relay;
 use crate::net::user::Prepared;
 use crate::sandbox::Placement;
 use crate::signature::Signed;
@@ -77,7 +78,26 @@ pub struct NicConfig {
     /// Whether frames are preceded by a `struct virtio_net_hdr`.
     pub vnet_header: bool,
     /// The helper that serves the other end, with its end.
-    pub helper: Option<(Prepared, OwnedFd)>,
+    pub helper: Option<(Helper, OwnedFd)>,
+}
+
+/// A process that stands between a monitor and the network.
+#[derive(Debug)]
+pub enum Helper {
+    /// The userspace network.
+    User(Prepared),
+    /// A frame policy. Boxed: it is the larger one by far.
+    Relay(Box<Relay>),
+}
+
+impl Helper {
+    /// Becomes the helper. To be called in a freshly forked process.
+    fn run(self, frames: OwnedFd) -> ! {
+        match self {
+            Self::User(prepared) => prepared.run(frames),
+            Self::Relay(relay) => relay.run(frames),
+        }
+    }
 }
 
 /// A disk for the monitor.
@@ -118,10 +138,10 @@ pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
             .map_err(|errno| StartError { step: "pipe", source: errno.into() })?;
     let mut helpers = Vec::new();
     for nic in &mut config.nics {
-        if let Some((prepared, frames)) = nic.helper.take() {
+        if let Some((helper, frames)) = nic.helper.take() {
             match fork_child()? {
                 Some(helper) => helpers.push(helper),
-                None => prepared.run(frames),
+                None => helper.run(frames),
             }
         }
     }

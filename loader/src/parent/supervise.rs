@@ -101,11 +101,22 @@ fn give_code_back() {
         unsafe { rustix::mm::madvise(pages, end.saturating_sub(start), rustix::mm::Advice::LinuxDontNeed) };
 }
 
-/// Ends a network helper, whose guest is gone.
+/// How long a helper may take to say its last word. None needs a thousandth of it.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// Ends a network helper, whose guest is gone. It ends by itself when it sees that.
 pub(super) fn end_helper(helper: Pid) {
-    // It may have ended by itself when its socket closed; then there is nothing to kill and all is well.
-    let _ = kill(helper, Signal::SIGKILL);
-    let _ = waitpid(helper, None);
+    let ended = || matches!(waitpid(helper, Some(WaitPidFlag::WNOHANG)), Ok(status) if status != WaitStatus::StillAlive);
+    let deadline = Instant::now() + LAST_WORD;
+    while !ended() {
+        if Instant::now() >= deadline {
+            // It may end at this very moment; then there is nothing to kill and all is well.
+            let _ = kill(helper, Signal::SIGKILL);
+            let _ = waitpid(helper, None);
+            return;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
 }
 
 /// Waits for processes of a monitor that is gone. The kernel kills them when it ends, so this is soon over.

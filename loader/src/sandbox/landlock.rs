@@ -11,7 +11,7 @@ const NEWEST_ABI: ABI = ABI::V6;
 
 /// Closes files, network, signals and abstract sockets. Kernels that know fewer of these give what they have; see
 /// [`super::lacking`].
-pub(super) fn close_all() -> Result<(), RulesetError> {
+pub(crate) fn close_all() -> Result<(), RulesetError> {
     ruleset()?.handle_access(AccessNet::from_all(NEWEST_ABI))?.create()?.restrict_self()?;
     Ok(())
 }

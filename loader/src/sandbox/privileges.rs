@@ -1,9 +1,13 @@
 //! Giving up what a process has: descriptors, capabilities, resources, being looked into.
-#![expect(unsafe_code, reason = "closes descriptors by number")]
+#![expect(
+    unsafe_code,
+    reason = "closing descriptors by number, ignoring signals and _exit have no safe form"
+)]
 
 use std::io;
 use std::os::fd::RawFd;
 
+use hvcall::ExitCode;
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -28,6 +32,20 @@ fn close_range(first: u32, last: u32) -> io::Result<()> {
     // SAFETY: the owners of these descriptors are never dropped: the process ends by `_exit`, and its caller lists all that it uses.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Signals from a terminal or a supervisor are for the launcher: this process ends when the guest's end of the link closes.
+pub(crate) fn ignore_signals() {
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE] {
+        // SAFETY: ignoring a signal installs no handler, so no code of ours can run at a bad moment.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
+/// Ends the process at once: what the launcher registered for its own end, or left unwritten in its buffers, stays its own.
+pub(crate) fn exit(status: ExitCode) -> ! {
+    // SAFETY: has no preconditions; destructors and exit handlers that do not run are this process's copies only.
+    unsafe { libc::_exit(i32::from(status.0)) }
 }
 
 /// Gives up capabilities, privileges to come, dumps, and being looked into by others of the same user.

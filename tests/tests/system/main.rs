@@ -8,6 +8,7 @@ mod block;
 mod cli;
 mod cores;
 mod faults;
+mod frames;
 mod hello;
 mod hypercalls;
 mod invariants;

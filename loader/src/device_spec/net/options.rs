@@ -42,6 +42,12 @@ pub(super) fn apply(spec: &mut NetSpec, part: &str) -> Result<(), NetSpecError> 
             let mac = value.parse()?;
             set(&mut spec.mac, "mac", value, "", Some(mac))
         }
+        "pinned" => {
+            let mut slot = spec.pinned.then_some(());
+            set(&mut slot, "pinned", value, "yes", (value == "yes").then_some(()))?;
+            spec.pinned = true;
+            Ok(())
+        }
         _ => Err(unknown()),
     }
 }
@@ -69,6 +75,7 @@ pub(super) fn check_together(spec: &NetSpec) -> Result<(), NetSpecError> {
         ("mtu", spec.mtu.is_some()),
         ("mac", spec.mac.is_some()),
         ("offload", spec.offload.is_some()),
+        ("pinned", spec.pinned),
     ];
     if spec.kind == NetKind::User
         && let Some((option, _)) = given.iter().find(|(_, given)| *given)

@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 use std::io;
 
+use crate::net::reach::ResolveError;
 use crate::net::rules::Publish;
 
 /// Why a `user` network could not be set up.
@@ -17,13 +18,11 @@ pub enum UserNetError {
         source: io::Error,
     },
     /// A name in a rule could not be resolved.
-    #[error("cannot resolve `{name}` of --allow: {source}; write an address, or leave the rule out")]
-    Resolve {
-        /// The name.
-        name: String,
-        /// The host's reason.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// There is no way to ping for somebody without being root.
+    #[error("--allow ping:... is for tap and fd; over a `user` network only the gateway answers pings")]
+    Ping,
     /// DNS is allowed and the host has no resolver.
     #[error("--allow dns: found no nameserver in /etc/resolv.conf; add one, or leave the rule out")]
     NoResolver,

@@ -53,6 +53,7 @@ use std::hash::RandomState;
 use std::io;
 use std::os::fd::OwnedFd;
 
+use hvcall::ExitCode;
 use hvcall::boot::NicInfo;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
 
@@ -63,6 +64,7 @@ use self::policy::Policy;
 use self::prepare::Published;
 use self::sandbox::{Needs, SandboxError};
 use super::rules::{Allow, Publish};
+use crate::sandbox::privileges;
 
 /// A `user` network that is ready to run: ports bound, names resolved, the resolver known.
 ///
@@ -126,13 +128,13 @@ impl Prepared {
     /// sandbox could not be set up.
     pub fn run(self, frames: OwnedFd) -> ! {
         let status = match self.serve(frames) {
-            Ok(()) => 0,
+            Ok(()) => ExitCode(0),
             Err(error) => {
                 crate::say!("ringwall: user network: {error}");
-                HOST_ERROR
+                ExitCode::HOST_ERROR
             }
         };
-        sandbox::exit(status)
+        privileges::exit(status)
     }
 
     fn serve(self, frames: OwnedFd) -> Result<(), HelperError> {
@@ -160,9 +162,6 @@ impl Prepared {
 pub fn filter(outbound: bool) -> Result<seccompiler::BpfProgram, seccompiler::BackendError> {
     sandbox::filter(outbound)
 }
-
-/// Exit status of a helper that the host failed.
-const HOST_ERROR: i32 = 71;
 
 /// Why a helper ended.
 #[derive(Debug, thiserror::Error)]

@@ -1,26 +1,18 @@
 //! Which host address a packet of the guest may lead to: everything that nobody allowed is closed.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::net::ToSocketAddrs;
-
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::UserNetError;
 use super::addresses::{UserNet, is_gateway, is_resolver};
-use crate::net::rules::{Allow, Destination, Ports, Protocol};
+use crate::net::reach::{Reach, v4_net, v6_net};
+use crate::net::rules::{Allow, Protocol};
 
 /// The rules of `--allow`, with names resolved.
 #[derive(Debug, Default)]
 pub(super) struct Policy {
-    tcp: Vec<Rule>,
-    udp: Vec<Rule>,
+    tcp: Vec<Reach>,
+    udp: Vec<Reach>,
     resolver: Option<SocketAddr>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Rule {
-    net: IpNet,
-    ports: Ports,
 }
 
 impl Policy {
@@ -33,8 +25,9 @@ impl Policy {
         for rule in allow {
             match rule {
                 Allow::Dns => {}
-                Allow::Tcp { net, ports } => extend(&mut policy.tcp, net, *ports)?,
-                Allow::Udp { net, ports } => extend(&mut policy.udp, net, *ports)?,
+                Allow::Tcp { net, ports } => policy.tcp.extend(Reach::resolve(net, *ports)?),
+                Allow::Udp { net, ports } => policy.udp.extend(Reach::resolve(net, *ports)?),
+                Allow::Ping { .. } => return Err(UserNetError::Ping),
             }
         }
         if allow.contains(&Allow::Dns) {
@@ -83,16 +76,6 @@ impl Policy {
 /// Port of DNS, over UDP and TCP.
 pub(super) const DNS_PORT: u16 = 53;
 
-impl Rule {
-    /// A rule opens a special-purpose block only if it lies inside it: `*` and `0.0.0.0/0` mean the Internet, not this
-    /// machine's loopback, its LAN or the cloud's metadata service.
-    fn opens(&self, address: IpAddr) -> bool {
-        let contains = |block: &IpNet| block.contains(&address);
-        contains(&self.net)
-            && SPECIAL.iter().filter(|block| contains(block)).all(|block| block.contains(&self.net))
-    }
-}
-
 /// Addresses that no rule opens: "this host", multicast, reserved and broadcast, IPv4 written as IPv6, and the guest's own
 /// network, which hides whatever the host has at these addresses.
 fn is_never_reached(address: IpAddr) -> bool {
@@ -109,59 +92,6 @@ fn is_never_reached(address: IpAddr) -> bool {
                 || v6_net(UserNet::GATEWAY_V6, UserNet::PREFIX_V6).contains(&v6)
         }
     }
-}
-
-const fn v4_net(address: Ipv4Addr, prefix: u8) -> Ipv4Net {
-    Ipv4Net::new_assert(address, prefix)
-}
-
-const fn v6_net(address: Ipv6Addr, prefix: u8) -> Ipv6Net {
-    Ipv6Net::new_assert(address, prefix)
-}
-
-const fn v4(a: u8, b: u8, c: u8, prefix: u8) -> IpNet {
-    IpNet::V4(v4_net(Ipv4Addr::new(a, b, c, 0), prefix))
-}
-
-const fn v6(a: u16, b: u16, c: u16, h: u16, prefix: u8) -> IpNet {
-    IpNet::V6(v6_net(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, h), prefix))
-}
-
-/// Blocks that are not the public Internet (IANA special-purpose address registries, RFC 6890).
-const SPECIAL: [IpNet; 18] = [
-    v4(10, 0, 0, 8),             // private
-    v4(100, 64, 0, 10),          // shared with the provider
-    v4(127, 0, 0, 8),            // loopback
-    v4(169, 254, 0, 16),         // link-local, cloud metadata
-    v4(172, 16, 0, 12),          // private
-    v4(192, 0, 0, 24),           // protocol assignments, some cloud metadata
-    v4(192, 0, 2, 24),           // documentation
-    v4(192, 168, 0, 16),         // private
-    v4(198, 18, 0, 15),          // benchmarks
-    v4(198, 51, 100, 24),        // documentation
-    v4(203, 0, 113, 24),         // documentation
-    v6(0, 0, 0, 1, 128),         // loopback
-    v6(0x64, 0xff9b, 0, 0, 96),  // IPv4 behind a translator, private addresses included
-    v6(0x64, 0xff9b, 1, 0, 48),  // the same, local
-    v6(0x2001, 0xdb8, 0, 0, 32), // documentation
-    v6(0x2002, 0, 0, 0, 16),     // 6to4: IPv4 inside
-    v6(0xfc00, 0, 0, 0, 7),      // unique local, cloud metadata
-    v6(0xfe80, 0, 0, 0, 10),     // link-local
-];
-
-fn extend(rules: &mut Vec<Rule>, net: &Destination, ports: Ports) -> Result<(), UserNetError> {
-    match net {
-        Destination::Public => {
-            rules.extend([v4(0, 0, 0, 0), v6(0, 0, 0, 0, 0)].map(|net| Rule { net, ports }));
-        }
-        Destination::Net(net) => rules.push(Rule { net: *net, ports }),
-        Destination::Name(name) => {
-            let resolved = (name.as_str(), 0).to_socket_addrs();
-            let resolved = resolved.map_err(|source| UserNetError::Resolve { name: name.clone(), source })?;
-            rules.extend(resolved.map(|address| Rule { net: address.ip().into(), ports }));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! From here on the process has no descriptors but the ones it was given and standard error, no capabilities, no files
 //! (Landlock), and a filter that kills it at the first system call that moving bytes does not need. It can make sockets
 //! only if a rule lets the guest out, and then only TCP and UDP ones.
-#![expect(unsafe_code, reason = "ignoring signals and keeping the heap have no safe form")]
+#![expect(unsafe_code, reason = "keeping the heap has no safe form")]
 
 use std::os::fd::RawFd;
 
@@ -40,7 +40,7 @@ pub(super) fn raise_descriptor_limit() -> u64 {
 
 /// Puts up all walls. The calling process must have one thread.
 pub(super) fn enter(needs: &Needs<'_>) -> Result<(), SandboxError> {
-    ignore_signals();
+    privileges::ignore_signals();
     keep_heap();
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(step("parent-death signal"))?;
@@ -52,25 +52,11 @@ pub(super) fn enter(needs: &Needs<'_>) -> Result<(), SandboxError> {
     Ok(seccompiler::apply_filter(&filter(needs.outbound)?)?)
 }
 
-/// Signals from a terminal or a supervisor are for the launcher: this process ends when the guest's end of the link closes.
-fn ignore_signals() {
-    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE] {
-        // SAFETY: ignoring a signal installs no handler, so no code of ours can run at a bad moment.
-        unsafe { libc::signal(signal, libc::SIG_IGN) };
-    }
-}
-
 /// Keeps freed memory for the next connection. Before glibc returns the end of a heap that is not the first thread's, it
 /// reads a file below /proc, which the filter would not survive.
 fn keep_heap() {
     // SAFETY: sets a number that the allocator reads; any value is valid.
     unsafe { libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX) };
-}
-
-/// Ends the process at once: what the launcher registered for its own end, or left unwritten in its buffers, stays its own.
-pub(super) fn exit(status: i32) -> ! {
-    // SAFETY: has no preconditions; destructors and exit handlers that do not run are this process's copies only.
-    unsafe { libc::_exit(status) }
 }
 
 /// The filter of a helper, one that makes connections outwards or one that does not.

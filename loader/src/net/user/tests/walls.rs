@@ -6,6 +6,8 @@ use std::os::fd::AsRawFd;
 
 use super::super::sandbox::{self, Needs};
 use super::rig::{HelperProcess, Rig, wait_status};
+use crate::sandbox::privileges;
+use hvcall::ExitCode;
 
 /// Runs `crime` in a sandboxed child and returns its wait status: 0 if it got away with it.
 fn commit(outbound: bool, crime: impl FnOnce()) -> i32 {
@@ -15,7 +17,7 @@ fn commit(outbound: bool, crime: impl FnOnce()) -> i32 {
         let needs = Needs { keep: &[], outbound, tcp_ports: &[] };
         let entered = sandbox::enter(&needs).is_ok();
         crime();
-        sandbox::exit(if entered { 0 } else { 1 });
+        privileges::exit(ExitCode(u8::from(!entered)));
     }
     wait_status(pid)
 }
@@ -136,7 +138,7 @@ fn inherited_descriptors_are_gone() {
         // SAFETY: asks about a descriptor, changes nothing.
         let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
         if flags >= 0 {
-            sandbox::exit(9);
+            privileges::exit(ExitCode(9));
         }
     });
     assert_eq!(status, 0);

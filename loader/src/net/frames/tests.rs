@@ -1,0 +1,6 @@
+//! What passes and what does not, frame by frame.
+
+mod build;
+mod hostile;
+mod relay;
+mod rules;
