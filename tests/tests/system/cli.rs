@@ -46,7 +46,7 @@ fn devices_must_match_the_manifest(backend: Backend) {
     for (app, options, reason) in [
         (App::Hello, ["--net", "user"].as_slice(), "--net: hello has no NIC"),
         (App::Hello, &["--block", "x"], "--block: hello has no disk"),
-        (App::Hello, &["--publish", "80:80"], "there are 0"),
+        (App::Hello, &["--publish", "80:80"], "--publish: the appliance has no NIC"),
         (App::Disk, &[], "disk needs disk `data`: give it with --block data=disk.img"),
         (App::Disk, &["--block", "other=x"], "no disk `other`; it has: data"),
         (App::Disk, &["--block", "a", "--block", "b"], "disk `data` is given twice"),
