@@ -307,7 +307,7 @@ impl FromStr for Accept {
     fn from_str(text: &str) -> Result<Self, RuleError> {
         match text.parse()? {
             Allow::Dns => Err(RuleError::AcceptForm(text.to_owned())),
-            rule => Ok(Self(rule)),
+            rule @ (Allow::Tcp { .. } | Allow::Udp { .. } | Allow::Ping { .. }) => Ok(Self(rule)),
         }
     }
 }

@@ -54,10 +54,6 @@ fn hostile() -> Vec<Vec<u8>> {
     let extended = |kind: u8| {
         frame(&ipv6(own6(2), own6(9), kind, &[&[6, 0, 0, 0, 0, 0, 0, 0][..], &segment()].concat()))
     };
-    let arp = |operation: u8, from: [u8; 4], to: [u8; 4]| {
-        let head = [0, 1, 8, 0, 6, 4, 0, operation];
-        ethernet([0xff; 6], GUEST, 0x0806, &[&head[..], &GUEST, &from, &[0; 6], &to].concat())
-    };
     let sender = |from| frame(&ipv4(from, FRIEND, 6, &segment(), |_| {}));
     let mut frames = vec![
         tagged(0x8100),
@@ -107,12 +103,19 @@ fn hostile() -> Vec<Vec<u8>> {
         frame(&ipv6(own6(2), own6(8), 6, &segment())),
         frame(&ipv6(own6(2), [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], 6, &segment())),
         frame(&ipv6(own6(2), own6(9), 58, &[134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0])),
-        arp(1, OWN, STRANGER),
-        arp(1, FRIEND, OWN),
-        arp(2, FRIEND, STRANGER),
     ];
     frames.extend([0, 43, 44, 51, 60, 135].map(extended));
+    frames.extend(arp_frames());
     frames
+}
+
+/// Questions about somebody else than the friend, and answers for somebody else.
+fn arp_frames() -> [Vec<u8>; 3] {
+    let arp = |operation: u8, from: [u8; 4], to: [u8; 4]| {
+        let head = [0, 1, 8, 0, 6, 4, 0, operation];
+        ethernet([0xff; 6], GUEST, 0x0806, &[&head[..], &GUEST, &from, &[0; 6], &to].concat())
+    };
+    [arp(1, OWN, STRANGER), arp(1, FRIEND, OWN), arp(2, FRIEND, STRANGER)]
 }
 
 /// Sends all of them, with good ones before, between and behind, so that the last shows that all have been judged.

@@ -139,6 +139,7 @@ fn arp(payload: &[u8], direction: Direction) -> Result<Arp, Reason> {
     Ok(Arp { is_request, sender_mac, sender: source_protocol_addr, target: target_protocol_addr })
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "a positive list: whatever else there is does not pass")]
 fn ipv4(payload: &[u8], direction: Direction) -> Result<Ip<'_>, Reason> {
     let packet = Ipv4Packet::new_checked(payload).map_err(|_| Reason::Malformed)?;
     if packet.version() != 4 || !packet.verify_checksum() {
@@ -164,6 +165,7 @@ fn ipv4(payload: &[u8], direction: Direction) -> Result<Ip<'_>, Reason> {
     Ok(Ip { source, destination, payload })
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "as for IPv4")]
 fn ipv6(payload: &[u8], direction: Direction) -> Result<Ip<'_>, Reason> {
     let packet = Ipv6Packet::new_checked(payload).map_err(|_| Reason::Malformed)?;
     if packet.version() != 6 {

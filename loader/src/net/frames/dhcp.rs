@@ -81,7 +81,13 @@ impl Overheard {
                 self.lease = Some(message.lease).filter(|lease| is_host(lease.address));
                 self.lease.is_some()
             }
-            _ => false,
+            DhcpMessageType::Ack
+            | DhcpMessageType::Discover
+            | DhcpMessageType::Request
+            | DhcpMessageType::Decline
+            | DhcpMessageType::Release
+            | DhcpMessageType::Inform
+            | DhcpMessageType::Unknown(_) => false,
         }
     }
 }
