@@ -1,11 +1,12 @@
-//! The system calls of a running monitor: six, and four more for disks, with their arguments pinned.
+//! The system calls of a running monitor: six, and four more for disks, with their arguments pinned. One more where the clock cannot
+//! be read otherwise.
 
 use hvcall::request::MAX_REQUEST_BYTES;
 use hvcall::{MAX_ENTROPY_BYTES, MAX_NICS};
 use seccompiler::{BackendError, BpfProgram};
 
 use super::rules::{Rules, at_most, int, on, word};
-use super::{Descriptors, SandboxError};
+use super::{Descriptors, SandboxError, clock};
 
 /// Parts of a vectored write: a header and a frame, or a line and its end.
 const WRITE_PARTS: u64 = 2;
@@ -14,11 +15,21 @@ const READ_PARTS: u64 = 3;
 
 /// Installs the filter. Every call outside it kills the process.
 pub(super) fn install(keep: &Descriptors) -> Result<(), SandboxError> {
-    Ok(seccompiler::apply_filter(&program(keep)?)?)
+    let mut rules = rules(keep);
+    if clock::takes_a_call() {
+        for clock in [libc::CLOCK_MONOTONIC, libc::CLOCK_REALTIME] {
+            rules.pinned(libc::SYS_clock_gettime, &[int(0, clock)]);
+        }
+    }
+    Ok(seccompiler::apply_filter(&rules.program()?)?)
 }
 
 /// The filter of a monitor with these descriptors.
 pub(super) fn program(keep: &Descriptors) -> Result<BpfProgram, BackendError> {
+    rules(keep).program()
+}
+
+fn rules(keep: &Descriptors) -> Rules {
     let mut rules = Rules::default();
     for request in keep.vcpu_ioctls {
         rules.pinned(libc::SYS_ioctl, &[on(keep.vcpu), word(1, request)]);
@@ -46,5 +57,5 @@ pub(super) fn program(keep: &Descriptors) -> Result<BpfProgram, BackendError> {
             rules.pinned(libc::SYS_fallocate, &[on(disk.fd), int(1, punch)]);
         }
     }
-    rules.program()
+    rules
 }

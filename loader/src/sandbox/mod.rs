@@ -9,6 +9,8 @@
 //!
 //! The network's helpers use the same walls, with filters of their own.
 
+mod clock;
+mod compile;
 mod filter;
 mod host;
 pub(crate) mod landlock;

@@ -146,6 +146,72 @@ fn pins_of_every_kind_are_read_back() {
     assert!(ways.contains(&Way { number: 2, arguments: [Pin::Any; 6] }));
 }
 
+/// An argument, the kind of its pin, and a value.
+type ModelPin = (usize, u64, u64);
+
+/// Whatever the rules, the program allows what they say and nothing else.
+#[test]
+fn random_rules_become_programs_that_do_what_they_say() {
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |limit: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % limit
+    };
+    const VALUES: [u64; 6] = [0, 1, 2, 0x1_0000_0001, 0x2_0000_0000, u64::MAX];
+    let (mut allowed, mut killed) = (0, 0);
+    for _ in 0..500 {
+        let mut rules = Rules::default();
+        let mut model = Vec::<(u32, Vec<ModelPin>)>::new();
+        for _ in 0..=below(6) {
+            let number = 10 + below(3);
+            let pins: Vec<_> =
+                (0..below(4)).map(|_| (below(3), below(4), VALUES[below(6) as usize])).collect();
+            let built: Vec<_> = pins
+                .iter()
+                .map(|&(argument, kind, value)| match kind {
+                    0 => int(argument as u8, value as i32),
+                    1 => word(argument as u8, value),
+                    2 => at_most(argument as u8, value),
+                    _ => without(argument as u8, value as i32),
+                })
+                .collect();
+            rules.pinned(number.cast_signed(), &built);
+            model.push((number as u32, pins.iter().map(|pin| (pin.0 as usize, pin.1, pin.2)).collect()));
+        }
+        let program = rules.program().unwrap();
+        for _ in 0..200 {
+            let number = 9 + below(5) as u32;
+            let arguments = [0; 3].map(|_: u64| VALUES[below(6) as usize]);
+            let mut data = [0; WORDS];
+            (data[NUMBER], data[ARCHITECTURE]) = (number, X86_64);
+            for (index, argument) in arguments.iter().enumerate() {
+                data[FIRST_ARGUMENT + 2 * index] = *argument as u32;
+                data[FIRST_ARGUMENT + 2 * index + 1] = (argument >> 32) as u32;
+            }
+            let holds = |&(at, kind, value): &ModelPin| match kind {
+                0 => arguments[at] as u32 == value as u32,
+                1 => arguments[at] == value,
+                2 => arguments[at] <= value,
+                _ => arguments[at] as u32 & value as u32 == 0,
+            };
+            let expected = model.iter().any(|(call, pins)| *call == number && pins.iter().all(holds));
+            let verdict = verdict(&program, &data);
+            assert_eq!(verdict == libc::SECCOMP_RET_ALLOW, expected, "{model:x?} {number} {arguments:x?}");
+            if expected { allowed += 1 } else { killed += 1 }
+        }
+    }
+    assert!(allowed > 5_000 && killed > 5_000, "{allowed} allowed, {killed} not");
+}
+
+/// It is read by the kernel at every start: a longer one is noticed here.
+#[test]
+fn programs_are_short() {
+    let bare = Descriptors { disks: Vec::new(), nics: Vec::new(), core: None, ..full() };
+    assert!(bare.filter().unwrap().len() <= 64, "{} instructions", bare.filter().unwrap().len());
+}
+
 #[test]
 fn programs_that_allow_too_much_are_not_listed() {
     let allow = sock_filter { code: 6, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW };
