@@ -26,6 +26,7 @@ pub mod machine;
 pub mod memory;
 pub mod monitor;
 pub mod net;
+pub mod new;
 pub mod parent;
 pub mod sandbox;
 pub mod say;

@@ -97,6 +97,7 @@ impl App {
             bin: self.name().to_owned(),
             image_bytes,
             report: file("json"),
+            materials: file("cdx.json"),
             seed: 0,
             fresh: true,
             audited: false,

@@ -82,6 +82,12 @@ impl Ringwall {
         Self { command: Command::new(program), guest: Vec::new() }
     }
 
+    /// A command that leads to this program, its environment included.
+    #[must_use]
+    pub fn from_command(command: Command) -> Self {
+        Self { command, guest: Vec::new() }
+    }
+
     /// The program's file.
     #[must_use]
     pub fn program() -> &'static Path {

@@ -1,10 +1,11 @@
 //! Running `cargo build` and reading which file it made.
 
+use std::collections::HashSet;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use cargo_metadata::{Message, TargetKind};
+use cargo_metadata::{Message, PackageId, TargetKind};
 
 use super::flags::{self, HOT, TARGET};
 use super::package::{Appliance, add_choices, cargo_program};
@@ -15,6 +16,8 @@ use super::{BuildError, BuildOptions};
 pub(super) struct Compiled {
     /// All code and data of the appliance in one relocatable file, symbols included.
     pub(super) object: PathBuf,
+    /// The packages that were compiled, now or before, for the image or on the way to it.
+    pub(super) packages: HashSet<PackageId>,
 }
 
 /// Compiles the appliance. Progress and diagnostics go straight to standard error.
@@ -24,14 +27,18 @@ pub(super) fn build(appliance: &Appliance, options: &BuildOptions) -> Result<Com
         .spawn()
         .map_err(|source| BuildError::CargoMissing { program, source })?;
     let mut object = None;
+    let mut packages = HashSet::new();
     let mut broken = None;
     if let Some(output) = child.stdout.take() {
         for message in Message::parse_stream(BufReader::new(output)) {
             match message {
-                Ok(Message::CompilerArtifact(artifact))
-                    if artifact.target.name == appliance.bin
-                        && artifact.target.kind.contains(&TargetKind::Bin) =>
-                {
+                Ok(Message::CompilerArtifact(artifact)) => {
+                    packages.insert(artifact.package_id.clone());
+                    if artifact.target.name != appliance.bin
+                        || !artifact.target.kind.contains(&TargetKind::Bin)
+                    {
+                        continue;
+                    }
                     object = artifact.executable.map(cargo_metadata::camino::Utf8PathBuf::into_std_path_buf);
                 }
                 Ok(_) => {}
@@ -53,7 +60,7 @@ pub(super) fn build(appliance: &Appliance, options: &BuildOptions) -> Result<Com
         return Err(BuildError::CargoOutput { path: appliance.folder.clone(), source });
     }
     let object = object.ok_or_else(|| BuildError::NoExecutable { bin: appliance.bin.clone() })?;
-    Ok(Compiled { object })
+    Ok(Compiled { object, packages })
 }
 
 fn command(program: &Path, appliance: &Appliance, options: &BuildOptions) -> Command {

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use hvcall::ExitCode;
 use thiserror::Error;
 
+use crate::new::NewError;
+
 /// Why there is no image.
 #[derive(Debug, Error)]
 pub enum BuildError {
@@ -21,6 +23,9 @@ pub enum BuildError {
         /// The path as given.
         path: PathBuf,
     },
+    /// The link to the guest library, that `ringwall new` makes, cannot be made.
+    #[error(transparent)]
+    Library(#[from] NewError),
     /// Cargo could not be started.
     #[error("cannot start `{}`: {source}; install Rust from https://rustup.rs, or set CARGO to the program", program.display())]
     CargoMissing {
@@ -127,6 +132,12 @@ pub enum BuildError {
         /// The checks that fail, with what was found.
         failures: Vec<String>,
     },
+    /// There is no bill of materials for the image.
+    #[error("cannot write the bill of materials of `{bin}`: cargo's description of its packages has gaps")]
+    Materials {
+        /// Name of the binary.
+        bin: String,
+    },
     /// A file could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     File {
@@ -148,9 +159,10 @@ impl BuildError {
             | Self::Workspace { .. }
             | Self::SeveralBinaries { .. }
             | Self::NoSuchBinary { .. } => ExitCode::USAGE,
-            Self::CargoMissing { .. } | Self::CargoOutput { .. } | Self::NoLinker { .. } => {
-                ExitCode::UNAVAILABLE
-            }
+            Self::CargoMissing { .. }
+            | Self::CargoOutput { .. }
+            | Self::Materials { .. }
+            | Self::NoLinker { .. } => ExitCode::UNAVAILABLE,
             Self::Metadata { .. }
             | Self::NoBinary { .. }
             | Self::CargoFailed { .. }
@@ -159,6 +171,7 @@ impl BuildError {
             | Self::LinkFailed { .. }
             | Self::Audit { .. }
             | Self::Seal { .. } => ExitCode::BAD_IMAGE,
+            Self::Library(error) => error.exit_code(),
             Self::File { .. } => ExitCode::HOST_ERROR,
         }
     }

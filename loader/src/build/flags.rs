@@ -61,13 +61,23 @@ pub(super) struct PathMap {
 impl PathMap {
     /// Puts `shown` in place of `folder`. Of several entries that match a path the longest wins, whatever the order.
     pub(super) fn add(&mut self, folder: impl Into<PathBuf>, shown: impl Into<String>) {
-        self.entries.push((folder.into(), shown.into()));
+        let (folder, shown) = (folder.into(), shown.into());
+        // A compiler that works in the folder knows it without links.
+        if let Ok(real) = folder.canonicalize()
+            && real != folder
+        {
+            self.entries.push((real, shown.clone()));
+        }
+        self.entries.push((folder, shown));
     }
 
     /// A path as the compiler shows it.
     pub(super) fn shown(&self, path: &Path) -> String {
-        let matching =
-            self.entries.iter().filter_map(|(folder, shown)| Some((path.strip_prefix(folder).ok()?, shown)));
+        let matching = self
+            .entries
+            .iter()
+            .rev()
+            .filter_map(|(folder, shown)| Some((path.strip_prefix(folder).ok()?, shown)));
         match matching.min_by_key(|(rest, _)| rest.components().count()) {
             Some((rest, shown)) => Path::new(shown).join(rest).display().to_string(),
             None => path.display().to_string(),

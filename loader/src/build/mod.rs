@@ -10,6 +10,7 @@
 //!              --seal------------> images/NAME.img, images/NAME.debug (seal)
 //!              --audit-----------> or no image                        (crate::audit)
 //!              --report----------> images/NAME.json                   (report, sizes, origin)
+//!              --bill of materials-> images/NAME.cdx.json             (sbom)
 //! ```
 //! Image and side file carry the same GNU build id, which is how [`crate::symbols`] knows that they belong together. The report
 //! knows both by their digests: as long as it is true, a build that compiles nothing links nothing either.
@@ -22,6 +23,7 @@ mod order;
 mod origin;
 mod package;
 mod report;
+mod sbom;
 mod seal;
 mod sizes;
 mod toolchain;
@@ -70,6 +72,8 @@ pub struct Built {
     pub image_bytes: u64,
     /// The build report, `target/ringwall/images/NAME.json`.
     pub report: PathBuf,
+    /// The bill of materials, `target/ringwall/images/NAME.cdx.json`.
+    pub materials: PathBuf,
     /// The seed of the order of functions.
     pub seed: u64,
     /// The image was already there.
@@ -92,13 +96,14 @@ pub fn build(path: &Path, options: &BuildOptions) -> Result<Built, BuildError> {
     let object = fs::read(&compiled.object).map_err(file_error("read", &compiled.object))?;
     let folder = package.build_directory.join("images");
     let file = |extension: &str| folder.join(format!("{}.{extension}", package.bin));
-    let (image, symbols, report) = (file("img"), file("debug"), file("json"));
+    let (image, symbols, report, materials) = (file("img"), file("debug"), file("json"), file("cdx.json"));
     let built = |image_bytes, seed, fresh| Built {
         image: image.clone(),
         symbols: symbols.clone(),
         bin: package.bin.clone(),
         image_bytes,
         report: report.clone(),
+        materials: materials.clone(),
         seed,
         fresh,
         audited: package.audited,
@@ -106,6 +111,7 @@ pub fn build(path: &Path, options: &BuildOptions) -> Result<Built, BuildError> {
 
     let object_file = File::of(&object);
     let earlier = Report::read(&report)
+        .filter(|_| materials.is_file())
         .filter(|report| report.is_true_of(&object_file, package.audited, &image, &symbols));
     let seed = match (options.seed, &earlier) {
         (Seed::Fixed(seed), _) => seed,
@@ -138,6 +144,9 @@ pub fn build(path: &Path, options: &BuildOptions) -> Result<Built, BuildError> {
         audit,
         code: sizes::code(&sealed.symbols, &package.origins(&toolchain)),
     };
+    let document = sbom::document(&package.metadata, &package.id, &compiled.packages, &made)
+        .ok_or_else(|| BuildError::Materials { bin: package.bin.clone() })?;
+    seal::replace(&materials, |temporary| fs::write(temporary, &document))?;
     seal::replace(&report, |temporary| fs::write(temporary, made.to_json()))?;
     Ok(built(made.image.bytes, seed, false))
 }

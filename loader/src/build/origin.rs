@@ -46,16 +46,19 @@ impl Origins {
 
     /// The package of a source file.
     pub(super) fn of(&self, file: &str) -> Origin {
-        let inside = |folder: &str| Path::new(file).starts_with(folder);
-        if let Some((_, origin)) = self.folders.iter().find(|(folder, _)| inside(folder)) {
-            return origin.clone();
+        let found = |inside: &dyn Fn(&str) -> bool| {
+            self.folders.iter().find(|(folder, _)| inside(folder)).map(|(_, origin)| origin.clone())
+        };
+        if let Some(origin) = found(&|folder| !folder.is_empty() && Path::new(file).starts_with(folder)) {
+            return origin;
         }
         // Rust's own library: /rustc/COMMIT/library/core/src/..., or its copy that rustup installs with the source.
-        let library = file.rsplit_once("/library/").and_then(|(_, rest)| rest.split('/').next());
-        match library {
-            Some(name) => Origin { name: name.to_owned(), version: self.toolchain.clone() },
-            None => Origin::unknown(),
+        if let Some((_, library)) = file.rsplit_once("/library/") {
+            let name = library.split('/').next().unwrap_or_default().to_owned();
+            return Origin { name, version: self.toolchain.clone() };
         }
+        // What is left of the workspace is the package in its root.
+        found(&|folder| folder.is_empty() && Path::new(file).is_relative()).unwrap_or_else(Origin::unknown)
     }
 }
 
@@ -75,8 +78,7 @@ mod tests {
         assert_eq!(origins.of("crates/index/smoltcp-1.2.3/src/lib.rs"), origin("smoltcp"));
         assert_eq!(origins.of("apps/web/src/main.rs"), origin("web"));
         assert_eq!(origins.of("apps/website/src/main.rs"), origin("root"));
-        let origins = Origins { folders: Vec::new(), ..origins };
         assert_eq!(origins.of("/rustc/0123/library/core/src/fmt/mod.rs"), origin("core"));
-        assert_eq!(origins.of("elsewhere.rs"), Origin::unknown());
+        assert_eq!(origins.of("/elsewhere.rs"), Origin::unknown());
     }
 }

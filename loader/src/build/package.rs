@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use cargo_metadata::{Metadata, Package, TargetKind};
+use cargo_metadata::{Metadata, Package, PackageId, TargetKind};
 
 use super::flags::{PathMap, TARGET, tool_home};
 use super::origin::Origins;
@@ -23,8 +23,10 @@ pub(super) struct Appliance {
     pub(super) version: String,
     /// Its images have to pass the audit: always, but for crates whose `package.metadata.ringwall` says `audit = false`.
     pub(super) audited: bool,
+    /// The package.
+    pub(super) id: PackageId,
     /// What cargo knows.
-    metadata: Metadata,
+    pub(super) metadata: Metadata,
     /// Cargo's target directory for images.
     pub(super) build_directory: PathBuf,
     /// Folders whose names must not be in the image.
@@ -49,6 +51,7 @@ pub(super) fn find(path: &Path, options: &BuildOptions) -> Result<Appliance, Bui
         path: path.to_owned(),
         source,
     })?;
+    crate::new::prepare(&folder)?;
     let metadata = metadata(path, &folder, options)?;
     let manifest = folder.join("Cargo.toml");
     let package = metadata
@@ -59,6 +62,7 @@ pub(super) fn find(path: &Path, options: &BuildOptions) -> Result<Appliance, Bui
     let bin = choose_bin(path, package, options.bin.as_deref())?;
     Ok(Appliance {
         bin,
+        id: package.id.clone(),
         name: package.name.to_string(),
         version: package.version.to_string(),
         audited: package.metadata["ringwall"]["audit"] != false,
@@ -131,8 +135,8 @@ fn path_map(metadata: &Metadata) -> PathMap {
             paths.add(folder, package.name.as_str());
         }
     }
-    // Members of the workspace keep their place in it: `apps/web/src/main.rs`.
-    for member in metadata.workspace_packages() {
+    // What lies in the workspace keeps its place in it: `apps/web/src/main.rs`.
+    for member in metadata.packages.iter().filter(|package| package.source.is_none()) {
         if let Some(folder) = member.manifest_path.parent()
             && let Ok(place) = folder.strip_prefix(&metadata.workspace_root)
         {

@@ -9,6 +9,7 @@ use loader::image::ImageError;
 use loader::net::frames::PolicyError;
 use loader::net::tap::TapError;
 use loader::net::user::UserNetError;
+use loader::new::NewError;
 use loader::parent::StartError;
 use loader::signature::SignatureError;
 use loader::symbols::SymbolsError;
@@ -20,6 +21,8 @@ pub(crate) enum CommandError {
     Usage(String),
     #[error(transparent)]
     Backend(#[from] Mismatch),
+    #[error(transparent)]
+    New(#[from] NewError),
     #[error(transparent)]
     Build(#[from] BuildError),
     #[error(transparent)]
@@ -52,6 +55,7 @@ impl CommandError {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(_) | Self::Backend(_) => ExitCode::USAGE,
+            Self::New(error) => error.exit_code(),
             Self::Build(error) => error.exit_code(),
             Self::Image(error) => error.exit_code(),
             Self::Signature(error) => error.exit_code(),

@@ -6,6 +6,7 @@ mod devices;
 mod doctor;
 mod error;
 mod key;
+mod new;
 mod nic;
 pub(crate) mod panic;
 mod run;
@@ -26,6 +27,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::Arguments),
     Build(build::Arguments),
     Audit(audit::Arguments),
     Run(Box<run::Arguments>),
@@ -67,6 +69,7 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     let result = match cli.command {
+        Command::New(arguments) => new::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Run(arguments) => run::run(*arguments),

@@ -13,6 +13,7 @@ mod hello;
 mod hypercalls;
 mod invariants;
 mod network;
+mod new;
 mod process;
 mod receipts;
 mod relay;
