@@ -12,6 +12,7 @@ mod frames;
 mod hello;
 mod hypercalls;
 mod invariants;
+mod names;
 mod network;
 mod new;
 mod process;

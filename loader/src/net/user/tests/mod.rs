@@ -4,4 +4,5 @@ mod hostile;
 mod inbound;
 mod outbound;
 mod rig;
+mod storm;
 mod walls;
