@@ -40,7 +40,17 @@ impl TestMachine {
     /// If it cannot be built.
     #[must_use]
     pub fn with_disks(image: &Image, arguments: &[&str], disks: Vec<Disk>) -> Self {
+        Self::with_gate(image, arguments, disks, GateChoice::Auto)
+    }
+
+    /// As [`TestMachine::with_disks`], with a gate.
+    ///
+    /// # Panics
+    /// If it cannot be built.
+    #[must_use]
+    pub fn with_gate(image: &Image, arguments: &[&str], disks: Vec<Disk>, gate: GateChoice) -> Self {
         let (config, console, signals_writer) = config(image, arguments, disks);
+        let config = MachineConfig { gate, ..config };
         let kvm = kvm::open().expect("the test was started because there is KVM");
         let machine = Machine::new(&kvm, image, config).expect("a machine");
         Self { machine, console, _signals: signals_writer }

@@ -79,7 +79,7 @@ instructions! {
     "load-selector-ss": "mov ss, esi";
     "far-return-selector": "push rsi", "lea rax, [rip + 3f]", "push rax", "retfq", "3:", "mov eax, cs";
     // The offset is one of 32 bits, where nothing is mapped: whoever gets past the selector faults there.
-    "far-jump-selector": "mov dword ptr [rdi], 0x1000", "mov [rdi + 4], esi", "ljmp [rdi]";
+    "far-jump-selector": "mov dword ptr [rdi], 0x1000", "mov [rdi + 4], esi", ".byte 0xff, 0x2f";
     "far-call-selector": "mov dword ptr [rdi], 0x1000", "mov [rdi + 4], esi", "lcall [rdi]";
     "iretq-selector": "mov eax, ss", "push rax", "lea rax, [rsp + 8]", "push rax", "pushfq", "push rsi", "lea rax, [rip + 3f]", "push rax",
         "iretq", "3:", "mov eax, cs";

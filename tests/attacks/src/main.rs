@@ -51,6 +51,9 @@ struct Options {
     /// Cases at a time.
     #[arg(long)]
     jobs: Option<usize>,
+    /// For the labs: what the appliances do as processes here.
+    #[arg(long, hide = true)]
+    transcripts: bool,
     /// For the suite itself: carries out the cases that it reads.
     #[arg(long, hide = true)]
     work: bool,
@@ -62,6 +65,18 @@ fn main() -> ExitCode {
     if options.work {
         worker::work(options.host, &cases);
         return ExitCode::SUCCESS;
+    }
+    if options.transcripts {
+        return match table::one_image::transcripts() {
+            Ok(text) => {
+                print!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("attacks: {error}");
+                ExitCode::FAILURE
+            }
+        };
     }
     cases.retain(|case| options.only.iter().any(|only| case.name.contains(only.as_str())));
     if options.list {

@@ -1,15 +1,28 @@
 //! All cases, by section of the catalogue.
 
+mod calls;
 mod instructions;
 mod machines;
 mod memory;
+pub(crate) mod one_image;
+mod race;
 mod sweeps;
 
 use crate::case::Case;
 
 /// Every case.
 pub(crate) fn all() -> Vec<Case> {
-    [instructions::cases(), sweeps::cases(), memory::cases()].into_iter().flatten().collect()
+    [
+        instructions::cases(),
+        sweeps::cases(),
+        memory::cases(),
+        calls::cases(),
+        race::cases(),
+        one_image::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[cfg(test)]

@@ -112,6 +112,7 @@ pub(super) fn cases() -> Vec<Case> {
         case(108, "page-tables-outside-memory", kvm(&["triple fault"]), |_| {
             machines::with_root(0x7_0000_0000)
         }),
+        case(301, "calls-by-the-port-gate", kvm(&["gives 0x0"]), machines::through_the_port),
         case(116, "layouts-of-64-boots", kvm(&["no base twice"]), |_| layouts()),
     ]);
     cases
