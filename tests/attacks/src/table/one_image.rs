@@ -13,33 +13,43 @@ use sha2::{Digest as _, Sha256};
 
 use crate::case::{Case, Got, all, case};
 
+/// What an appliance does on a backend.
+type Story = fn(Backend) -> Result<String, String>;
+
 /// The appliances.
-const APPS: [App; 4] = [App::Hello, App::Echo, App::Web, App::Disk];
+const APPS: [(App, Story); 4] = [
+    (App::Hello, |backend| Ok(hello(backend))),
+    (App::Echo, echo),
+    (App::Web, |backend| Ok(web(backend))),
+    (App::Disk, disk),
+];
 
 /// The cases.
 pub(super) fn cases() -> Vec<Case> {
-    let of_app = |app: App| {
+    let of_app = |(app, story): (App, Story)| {
         let expected = all(&["the same"]);
-        case(302, &format!("one-image-{}", app.name()), expected, move |host| compare(host.backend(), app))
+        case(302, &format!("one-image-{}", app.name()), expected, move |host| {
+            compare(host.backend(), app, story)
+        })
     };
     APPS.into_iter().map(of_app).collect()
 }
 
 /// The transcripts of all appliances as processes, a line each.
 pub(crate) fn transcripts() -> Result<String, String> {
-    APPS.into_iter().map(|app| Ok(transcript(Backend::Process, app)? + "\n")).collect()
+    APPS.into_iter().map(|(app, story)| Ok(transcript(Backend::Process, app, story)? + "\n")).collect()
 }
 
-fn compare(backend: Backend, app: App) -> Got {
+fn compare(backend: Backend, app: App, story: Story) -> Got {
     let reference = match std::env::var_os("RINGWALL_TRANSCRIPTS") {
         Some(path) => {
             let all = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
             let line = all.lines().find(|line| line.starts_with(&format!("{}:", app.name())));
             line.ok_or("no transcript of this appliance")?.to_owned()
         }
-        None => transcript(Backend::Process, app)?,
+        None => transcript(Backend::Process, app, story)?,
     };
-    let here = transcript(backend, app)?;
+    let here = transcript(backend, app, story)?;
     Ok(if here == reference {
         "the same".to_owned()
     } else {
@@ -47,16 +57,9 @@ fn compare(backend: Backend, app: App) -> Got {
     })
 }
 
-fn transcript(backend: Backend, app: App) -> Result<String, String> {
+fn transcript(backend: Backend, app: App, story: Story) -> Result<String, String> {
     let image = std::fs::read(app.image()).map_err(|error| error.to_string())?;
-    let story = match app {
-        App::Hello => hello(backend),
-        App::Echo => echo(backend)?,
-        App::Web => web(backend),
-        App::Disk => disk(backend)?,
-        App::Crash | App::Attack | App::Probe => return Err("this appliance has no story".to_owned()),
-    };
-    Ok(format!("{}: image {}: {story}", app.name(), digest(&image)))
+    Ok(format!("{}: image {}: {}", app.name(), digest(&image), story(backend)?))
 }
 
 fn digest(bytes: &[u8]) -> String {
