@@ -46,7 +46,10 @@ pub(super) fn measure(backend: Backend, rounds: usize) -> Result<Vec<Comparison>
 
 fn connect(idle: &mut Vec<TcpStream>, count: usize) -> Result<(), Failure> {
     while idle.len() < count {
-        idle.push(TcpStream::connect((GUEST, ECHO))?);
+        let stream = TcpStream::connect((GUEST, ECHO))?;
+        // Ended by a reset, so that no port stays taken for the next round.
+        rustix::net::sockopt::set_socket_linger(&stream, Some(std::time::Duration::ZERO))?;
+        idle.push(stream);
     }
     Ok(())
 }
