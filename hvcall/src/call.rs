@@ -2,7 +2,7 @@
 
 use crate::{
     Events, GuestExit, Gva, MAX_CONSOLE_BYTES, MAX_DISKS, MAX_ENTRIES, MAX_ENTROPY_BYTES, MAX_NICS, Status,
-    wire_struct,
+    planted, wire_struct,
 };
 
 /// Number of a call, in the low 32 bits of RAX.
@@ -154,6 +154,7 @@ pub enum ClockId {
 /// Common errors: `NOSYS` for an unknown number; `INVAL` for an unused argument slot that is not 0, a count above
 /// [`MAX_ENTRIES`], an array that is not 8-byte aligned, a data length of 0 or above its cap; `NODEV` for a device that the
 /// appliance does not have; `FAULT` for memory that is not the guest's own or, for what the monitor writes, not writable.
+/// An array without entries is nowhere: its address has to be aligned and nothing else, and the call's result is 0.
 /// A call that returns a status had no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
@@ -199,8 +200,8 @@ pub enum Call {
     /// Receives frames.
     ///
     /// RDI: NIC; RSI: array of [`crate::Frame`], each a buffer; RDX: count, 0 to 64. Result: frames received, into the first
-    /// buffers, their descriptors' lengths and offload fields written. A frame longer than its buffer is dropped. Buffers
-    /// beyond the frames' ends are untouched. `AGAIN` if there is none, `IO` if the NIC is gone. Since ABI 1.
+    /// buffers, their descriptors' lengths and offload fields written. A frame longer than its buffer is dropped, and the buffer
+    /// may hold its beginning. Buffers beyond the frames' ends are untouched. `AGAIN` if there is none, `IO` if the NIC is gone. Since ABI 1.
     NetRecv {
         /// NIC index.
         device: usize,
@@ -259,8 +260,8 @@ impl Call {
     /// `NOSYS`, `INVAL` or `NODEV` as each call's documentation says, for everything that can be seen without memory and
     /// without knowing the machine's devices.
     pub fn decode(raw: &RawCall) -> Result<Self, Status> {
-        let nr = Nr::from_raw(raw.nr)?;
-        if raw.arguments[nr.arguments()..].iter().any(|&unused| unused != 0) {
+        let nr = Nr::from_raw(planted!(UpperHalfCounts => raw.nr | raw.nr >> 32, raw.nr))?;
+        if raw.arguments[nr.arguments()..].iter().any(|&slot| planted!(SlotsNotChecked => false, slot != 0)) {
             return Err(Status::INVAL);
         }
         let [first, second, third, ..] = raw.arguments;
@@ -340,7 +341,7 @@ fn slice(address: u64, size_bytes: u64, cap: u64) -> Result<GuestSlice, Status> 
 }
 
 fn array(address: u64, count: u64) -> Result<GuestArray, Status> {
-    if count > MAX_ENTRIES || !Gva(address).is_aligned(8) {
+    if count > planted!(CountTooLarge => MAX_ENTRIES + 1, MAX_ENTRIES) || !Gva(address).is_aligned(8) {
         return Err(Status::INVAL);
     }
     Ok(GuestArray { address: Gva(address), count })

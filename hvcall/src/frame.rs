@@ -1,7 +1,6 @@
 //! Descriptors of packets.
 
-use crate::Status;
-use crate::wire_struct;
+use crate::{Status, planted, wire_struct};
 
 /// Largest frame a call carries, its Ethernet header included.
 pub const MAX_FRAME_BYTES: u32 = 65_535;
@@ -78,7 +77,7 @@ impl Frame {
             0 => self.check_zero(self.csum_start | self.csum_offset)?,
             FLAG_NEEDS_CSUM if checksum => {
                 let end = u32::from(self.csum_start) + u32::from(self.csum_offset) + 2;
-                self.check(end <= self.size_bytes)?;
+                self.check(planted!(ChecksumBeyondFrame => 0, end) <= self.size_bytes)?;
             }
             _ => return Err(Status::INVAL),
         }

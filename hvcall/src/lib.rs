@@ -34,6 +34,7 @@ pub mod frame;
 pub mod gate;
 pub mod manifest;
 pub mod note;
+pub mod planted;
 pub mod request;
 pub mod status;
 pub mod wire;

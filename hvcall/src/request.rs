@@ -1,7 +1,6 @@
 //! Descriptors of block I/O.
 
-use crate::wire_struct;
-use crate::{DiskInfo, Status};
+use crate::{DiskInfo, Status, planted, wire_struct};
 
 /// Most data one request moves.
 pub const MAX_REQUEST_BYTES: u64 = 1024 * 1024;
@@ -87,7 +86,10 @@ impl Request {
                 let unused = self.sector | self.address | sectors;
                 return if unused == 0 { Ok(operation) } else { Err(Status::INVAL) };
             }
-            Operation::Write | Operation::Discard if disk.is_read_only() => return Err(Status::ROFS),
+            Operation::Write | Operation::Discard if planted!(ReadOnlyIgnored => false, disk.is_read_only()) =>
+            {
+                return Err(Status::ROFS);
+            }
             Operation::Discard if self.address != 0 => return Err(Status::INVAL),
             Operation::Read | Operation::Write if self.data_bytes(disk) > MAX_REQUEST_BYTES => {
                 return Err(Status::INVAL);
@@ -95,7 +97,11 @@ impl Request {
             Operation::Read | Operation::Write | Operation::Discard => {}
         }
         let end = self.sector.checked_add(sectors).ok_or(Status::INVAL)?;
-        if sectors == 0 || end > disk.sectors { Err(Status::INVAL) } else { Ok(operation) }
+        if sectors == 0 || planted!(OffsetOverflows => end << 9 >> 9, end) > disk.sectors {
+            Err(Status::INVAL)
+        } else {
+            Ok(operation)
+        }
     }
 
     /// Bytes that the request covers on `disk`.

@@ -49,6 +49,8 @@ pub(crate) enum CommandError {
     Output(#[from] OutputError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error("fuzzing stopped: {0}")]
+    Fuzz(#[from] std::io::Error),
 }
 
 impl CommandError {
@@ -69,7 +71,8 @@ impl CommandError {
             | Self::UserNet(_)
             | Self::SocketPair(_)
             | Self::Output(_)
-            | Self::Start(_) => ExitCode::HOST_ERROR,
+            | Self::Start(_)
+            | Self::Fuzz(_) => ExitCode::HOST_ERROR,
         }
     }
 }

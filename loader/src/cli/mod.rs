@@ -5,6 +5,7 @@ mod build;
 mod devices;
 mod doctor;
 mod error;
+mod fuzz;
 mod key;
 mod new;
 mod nic;
@@ -35,6 +36,7 @@ enum Command {
     Sign(key::SignArguments),
     Verify(key::VerifyArguments),
     Doctor(doctor::Arguments),
+    Fuzz(Box<fuzz::Arguments>),
 }
 
 const EXIT_STATUS: &str = "\
@@ -77,6 +79,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Sign(arguments) => key::sign(&arguments),
         Command::Verify(arguments) => key::verify(&arguments),
         Command::Doctor(arguments) => Ok(doctor::run(&arguments)),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         loader::say!("ringwall: {error}");

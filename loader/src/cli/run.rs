@@ -206,7 +206,7 @@ fn terminated(arguments: &[String]) -> Result<Vec<u8>, CommandError> {
     Ok(bytes)
 }
 
-fn gate(text: &str) -> Result<GateChoice, String> {
+pub(super) fn gate(text: &str) -> Result<GateChoice, String> {
     Ok(match text {
         "auto" => GateChoice::Auto,
         "vmcall" => GateChoice::Only(Gate::VMCALL),

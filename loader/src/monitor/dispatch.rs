@@ -3,7 +3,7 @@
 use hvcall::call::ClockId;
 use hvcall::{
     Call, CallEntry, Completion, Events, Frame, GuestArray, GuestExit, GuestSlice, Nr, RawCall, Request,
-    Status, Wire as _,
+    Status, Wire as _, planted,
 };
 
 use super::clock::Clock;
@@ -62,6 +62,7 @@ impl Dispatcher {
     /// Every call but the two that act on calls themselves.
     fn simple(&mut self, call: &Call) -> Result<u64, Status> {
         match *call {
+            Call::Multicall(calls) if planted!(BatchNests => true, false) => self.multicall(calls),
             Call::Exit(_) | Call::Multicall(_) => Err(Status::INVAL),
             Call::ConsoleWrite(text) => {
                 let text = self.memory.source(text.address, text.size_bytes)?;
@@ -81,7 +82,10 @@ impl Dispatcher {
                 nic.receive(&self.memory, &descriptors, index(frames.count))
             }
             Call::BlockSubmit { device, requests } => {
-                let disk = self.disks.get_mut(device).ok_or(Status::NODEV)?;
+                let disk = self
+                    .disks
+                    .get_mut(planted!(WrongDeviceTaken => device & 1, device))
+                    .ok_or(Status::NODEV)?;
                 let descriptors = self.memory.source(requests.address, size_of_array::<Request>(requests))?;
                 disk.submit(&self.memory, &descriptors, index(requests.count))
             }
@@ -106,7 +110,7 @@ impl Dispatcher {
         if given != Ok(wanted.len()) {
             return Err(Status::IO);
         }
-        target.copy_from(wanted);
+        target.copy_from(planted!(StaleBytes => &wanted[..wanted.len() / 2], wanted));
         Ok(bytes.size_bytes)
     }
 
@@ -116,6 +120,9 @@ impl Dispatcher {
         array.as_source().copy_to(&mut copy);
         let entries = copy.chunks_exact(CallEntry::SIZE_BYTES).take(index(calls.count)).map(CallEntry::read);
         for (position, entry) in entries.enumerate() {
+            let again = planted!(DoubleFetch => Some(position * CallEntry::SIZE_BYTES), None);
+            let entry = again
+                .map_or(entry, |at| array.from_offset(at).as_source().read::<_, { CallEntry::SIZE_BYTES }>());
             let result = to_result(Call::decode(&entry.raw()).and_then(|call| self.simple(&call)));
             let at = position * CallEntry::SIZE_BYTES + std::mem::offset_of!(CallEntry, result);
             array.from_offset(at).copy_from(&result.to_le_bytes());
@@ -124,7 +131,8 @@ impl Dispatcher {
     }
 
     fn wait(&mut self, deadline_ns: u64, interest: Events) -> Result<Events, Status> {
-        if !Events::for_devices(self.nics.len(), self.disks.len()).contains(interest) {
+        if planted!(EventsNotChecked => false, !Events::for_devices(self.nics.len(), self.disks.len()).contains(interest))
+        {
             return Err(Status::INVAL);
         }
         let interest = if self.shutdown_told { interest } else { interest | Events::SHUTDOWN };

@@ -7,11 +7,11 @@
 
 use std::ptr::NonNull;
 
-use hvcall::{Gva, Status, Wire};
+use hvcall::{Gva, Status, Wire, planted};
 
 use crate::address::index;
 use crate::image::Permission;
-use crate::layout::{Plan, RegionKind, Slot};
+use crate::layout::{Plan, Region, RegionKind, Slot};
 use crate::memory::{SealedMemory, WritableMemory};
 
 /// Guest memory that CPL 3 may read.
@@ -64,7 +64,8 @@ impl GuestMemory {
             let writable = region.permission == Permission::ReadWrite;
             Window { start: region.gva.0, size_bytes: region.size_bytes, host, writable }
         };
-        let windows = plan.regions.iter().filter(|region| is_guests_own(region.kind)).map(window).collect();
+        let named = |region: &&Region| planted!(MonitorPagesNamed => region.user, is_guests_own(region.kind));
+        let windows = plan.regions.iter().filter(named).map(window).collect();
         let fault_stacks =
             [RegionKind::FaultStack, RegionKind::DoubleFaultStack].map(|kind| window(plan.region(kind)));
         Self { windows, fault_stacks, sealed, writable }
@@ -85,7 +86,11 @@ impl GuestMemory {
     /// `FAULT` if any byte of it is outside, read-only, or in another region than the first.
     pub fn target(&self, address: Gva, size_bytes: u64) -> Result<Target, Status> {
         let (host, writable) = self.find(address, size_bytes)?;
-        if writable { Ok(Target { host, size_bytes: index(size_bytes) }) } else { Err(Status::FAULT) }
+        if planted!(PermissionNotChecked => true, writable) {
+            Ok(Target { host, size_bytes: index(size_bytes) })
+        } else {
+            Err(Status::FAULT)
+        }
     }
 
     /// The last `N` bytes of the page on which the CPU left an exception's frame: guest-writable, so only evidence.
@@ -136,10 +141,19 @@ impl GuestMemory {
     }
 
     fn find(&self, address: Gva, size_bytes: u64) -> Result<(NonNull<u8>, bool), Status> {
+        if size_bytes == 0 {
+            // No byte of it is outside. Only arrays without entries come here.
+            return Ok((NonNull::dangling(), true));
+        }
         for window in &self.windows {
-            let Some(inside) = address.0.checked_sub(window.start) else { continue };
+            let inside = address.0.checked_sub(window.start);
+            let Some(inside) = planted!(AddressWraps => inside.map(|far| far & 0xffff_ffff), inside) else {
+                continue;
+            };
             if inside < window.size_bytes {
-                if size_bytes > window.size_bytes - inside {
+                let room =
+                    planted!(OffByOneAtEnd => window.size_bytes - inside + 1, window.size_bytes - inside);
+                if size_bytes > planted!(EndNotChecked => u64::MAX, room) {
                     return Err(Status::FAULT);
                 }
                 // SAFETY: `inside` is below the window's size, and the window lies in memory that `self` owns.

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use hvcall::boot::Offloads;
 use hvcall::frame::{MAX_FRAME_BYTES, MIN_FRAME_BYTES};
-use hvcall::{Frame, NicInfo, Status, Wire as _};
+use hvcall::{Frame, NicInfo, Status, Wire as _, planted};
 
 use crate::address::index;
 
@@ -73,7 +73,9 @@ impl Nic {
             let header = if self.vnet_header { header.as_slice() } else { &[] };
             match transfer::writev(self.fd(), header, frame) {
                 Ok(_) => sent += 1,
-                Err(error) if sent == 0 => return Err(status_of(&error)),
+                Err(error) if planted!(PartialEffectHidden => true, sent == 0) => {
+                    return Err(status_of(&error));
+                }
                 Err(_) => break,
             }
         }
@@ -124,7 +126,8 @@ impl Nic {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let size_bytes = u32::try_from(taken.saturating_sub(header_bytes)).unwrap_or(u32::MAX);
-        if !(MIN_FRAME_BYTES..=descriptor.size_bytes).contains(&size_bytes) {
+        let most = planted!(ReplyTooLarge => u32::MAX, descriptor.size_bytes);
+        if !(MIN_FRAME_BYTES..=most).contains(&size_bytes) {
             return Ok(None);
         }
         Ok(Some(Frame { address: descriptor.address, size_bytes, ..decode_header(&header) }))

@@ -4,6 +4,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use hvcall::planted;
+
 use super::memory::{Source, Target};
 
 /// Writes from guest memory; returns how much went.
@@ -66,7 +68,7 @@ fn whole(size_bytes: usize, mut transfer: impl FnMut(usize) -> io::Result<usize>
     let mut done = 0;
     while done < size_bytes {
         match transfer(done)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            0 if planted!(UnboundedLoop => false, true) => return Err(io::ErrorKind::UnexpectedEof.into()),
             moved => done += moved.min(size_bytes - done),
         }
     }

@@ -1,0 +1,96 @@
+//! Everything as before the program.
+
+use std::os::unix::fs::FileExt as _;
+
+use hvcall::Gva;
+
+use super::{World, devices};
+use crate::fuzz::model::GRANULE_BYTES;
+use crate::monitor::signals::Signals;
+
+impl World {
+    /// Puts back what the program has changed.
+    pub(in crate::fuzz) fn reset(&mut self) {
+        self.reset_memory();
+        for nic in 0..self.ends.nics.len() {
+            for _ in 0..self.model.nics[nic].inbound.len() {
+                let _ = rustix::io::read(&self.ends.nics[nic].own, &mut *self.ends.buffer);
+            }
+            self.model.nics[nic].reset();
+        }
+        if !self.model.console.is_empty() {
+            let _ = rustix::fs::seek(&self.ends.console, rustix::fs::SeekFrom::Start(0));
+            self.model.console.clear();
+        }
+        for disk in 0..self.ends.disks.len() {
+            self.reset_disk(disk);
+        }
+        if self.model.shutdown {
+            if let Ok((reader, writer)) = devices::signals_pipe() {
+                self.dispatcher.signals = Signals::new(reader);
+                self.ends.signals = writer;
+            }
+            self.model.shutdown = false;
+        }
+        self.dispatcher.shutdown_told = false;
+    }
+
+    /// Puts back everything that is not broken, whatever has changed: after a program whose effects are not known.
+    pub(super) fn repair(&mut self) {
+        for nic in &self.ends.nics {
+            for end in [&nic.peer, &nic.own] {
+                while rustix::io::read(end, &mut *self.ends.buffer).is_ok() {}
+            }
+        }
+        for extent in self.extents.iter().filter(|extent| extent.writable) {
+            // Writing what is there already marks it as changed.
+            let content = self.model.memory.bytes(extent.start, extent.size_bytes).to_vec();
+            self.model.memory.write(extent.start, &content);
+        }
+        for disk in &mut self.model.disks {
+            if !disk.read_only {
+                disk.shortest = 0;
+            }
+        }
+        for (disk, ends) in self.model.disks.iter().zip(&self.ends.disks) {
+            let _ = ends.set_len(disk.pristine.len() as u64);
+        }
+        self.model.console.push(0);
+        self.model.shutdown = true;
+        self.reset();
+        for disk in 0..self.ends.disks.len() {
+            self.drop_completions(disk);
+        }
+    }
+
+    fn reset_memory(&mut self) {
+        for &granule in self.model.memory.granules() {
+            let from = granule * GRANULE_BYTES;
+            let to = (from + GRANULE_BYTES).min(self.model.memory.pristine.len());
+            let Some(address) = self.model.memory.address_of(from) else { continue };
+            if let Ok(target) = self.dispatcher.memory.target(Gva(address), (to - from) as u64) {
+                target.copy_from(&self.model.memory.pristine[from..to]);
+            }
+        }
+        self.model.memory.reset();
+    }
+
+    fn reset_disk(&mut self, disk: usize) {
+        if self.model.disks[disk].is_ready() {
+            self.drop_completions(disk);
+        }
+        let model = &mut self.model.disks[disk];
+        let changed = model.touched();
+        if !changed.is_empty() {
+            let _ =
+                self.ends.disks[disk].write_all_at(&model.pristine[changed.clone()], changed.start as u64);
+        }
+        model.reset();
+    }
+
+    fn drop_completions(&mut self, disk: usize) {
+        if let Ok(nowhere) = self.dispatcher.memory.target(Gva(self.extents[0].start), 0) {
+            self.dispatcher.disks[disk].reap(&nowhere, 64);
+        }
+    }
+}

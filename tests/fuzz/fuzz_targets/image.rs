@@ -1,0 +1,3 @@
+#![no_main]
+
+ringwall_fuzz::fuzz!("image");
