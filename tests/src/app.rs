@@ -25,11 +25,22 @@ pub enum App {
     Web,
     /// Sends any frames.
     Forge,
+    /// Makes random calls.
+    Adversary,
 }
 
 /// All of them.
-pub const APPS: [App; 8] =
-    [App::Hello, App::Crash, App::Attack, App::Probe, App::Disk, App::Echo, App::Web, App::Forge];
+pub const APPS: [App; 9] = [
+    App::Hello,
+    App::Crash,
+    App::Attack,
+    App::Probe,
+    App::Disk,
+    App::Echo,
+    App::Web,
+    App::Forge,
+    App::Adversary,
+];
 
 impl App {
     /// Its crate folder's name, which is the appliance's name too.
@@ -44,6 +55,7 @@ impl App {
             Self::Echo => "echo",
             Self::Web => "web",
             Self::Forge => "forge",
+            Self::Adversary => "adversary",
         }
     }
 

@@ -341,6 +341,16 @@ instructions! {
     "read": "mov rax, [rsi]", "xor eax, eax";
     "scan-for-non-zero": "mov rdi, rsi", "mov ecx, 0x4000", "xor eax, eax", "repe scasq", "setne al";
     "write": "mov [rsi], rax";
+    "fill": "mov rdi, rsi", "mov ecx, 0xc000", "mov rax, -1", "rep stosq", "xor eax, eax";
+    // Calls of the gate, again and again or once.
+    "console-flood": "mov r12, rsi", "2:", "mov eax, 1", "mov rdi, r12", "mov esi, 0x10000", "xor edx, edx", "xor r10d, r10d", "xor r8d, r8d",
+        "xor r9d, r9d", "call {gate}", "jmp 2b";
+    "call-storm": "xor r12d, r12d", "2:", "inc r12", "mov rax, r12", "or rax, 0x10", "xor edi, edi", "xor esi, esi", "xor edx, edx",
+        "xor r10d, r10d", "xor r8d, r8d", "xor r9d, r9d", "call {gate}", "jmp 2b";
+    "sleep-for-ever": "2:", "mov eax, 2", "mov rdi, -1", "xor esi, esi", "xor edx, edx", "xor r10d, r10d", "xor r8d, r8d", "xor r9d, r9d",
+        "call {gate}", "jmp 2b";
+    "random-word": "mov r12, rsi", "mov eax, 8", "mov rdi, r12", "mov esi, 8", "xor edx, edx", "xor r10d, r10d", "xor r8d, r8d",
+        "xor r9d, r9d", "call {gate}", "mov rax, [r12]", "shr rax, 1";
     "return-to": "push rsi", "ret";
     "stack-to": "mov rsp, rsi", "push rax";
     "write-same": "lock or byte ptr [rsi], 0";

@@ -11,9 +11,11 @@ mod relocation;
 use std::fs::File;
 use std::io::Read as _;
 use std::ops::Range;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use hvcall::Manifest;
+use rustix::fs::OFlags;
 
 pub use error::ImageError;
 pub(crate) use notes::Notes;
@@ -78,7 +80,9 @@ impl std::fmt::Debug for Image {
 /// [`ImageError`] if it cannot be read, is no regular file, or is too large.
 pub fn read(path: &Path) -> Result<Vec<u8>, ImageError> {
     let unreadable = |source| ImageError::Read { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(unreadable)?;
+    // A FIFO would keep the open waiting for a writer, and a terminal would become this program's.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let mut file = File::options().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(ImageError::NotAFile { path: path.to_owned() });

@@ -152,7 +152,11 @@ impl Symbols {
 
 fn read(path: &Path) -> Result<Vec<u8>, SymbolsError> {
     let error = |source| SymbolsError::Read { path: path.to_owned(), source };
-    let size_bytes = fs::metadata(path).map_err(error)?.len();
+    let metadata = fs::metadata(path).map_err(error)?;
+    if !metadata.is_file() {
+        return Err(error(std::io::ErrorKind::InvalidInput.into()));
+    }
+    let size_bytes = metadata.len();
     if size_bytes > MAX_SIDE_FILE_BYTES {
         return Err(SymbolsError::TooLarge { path: path.to_owned(), size_bytes });
     }

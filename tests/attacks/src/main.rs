@@ -5,6 +5,7 @@
 //! worker     processes that carry them out               report    the table as it is printed
 //! guest      one hostile guest, in a machine and by the program
 //! each       one instruction with thousands of parameters in one machine
+//! soak       random calls for hours
 //! words      outcomes in the table's words               ticks     a timer that interrupts endless guests
 //! ```
 //!
@@ -17,6 +18,7 @@ mod each;
 mod guest;
 mod host;
 mod report;
+mod soak;
 mod table;
 mod ticks;
 mod words;
@@ -24,6 +26,7 @@ mod worker;
 
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -51,6 +54,9 @@ struct Options {
     /// Cases at a time.
     #[arg(long)]
     jobs: Option<usize>,
+    /// Attacks with random calls for so many seconds instead of carrying out cases.
+    #[arg(long, value_name = "SECONDS")]
+    soak: Option<u64>,
     /// For the labs: what the appliances do as processes here.
     #[arg(long, hide = true)]
     transcripts: bool,
@@ -77,6 +83,11 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         };
+    }
+    if let Some(seconds) = options.soak {
+        let got = soak::soak(options.host, Duration::from_secs(seconds));
+        println!("{}", got.as_ref().unwrap_or_else(|broken| broken));
+        return if got.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     cases.retain(|case| options.only.iter().any(|only| case.name.contains(only.as_str())));
     if options.list {

@@ -1,11 +1,13 @@
 //! All cases, by section of the catalogue.
 
 mod calls;
+mod files;
 mod instructions;
 mod machines;
 mod memory;
 pub(crate) mod one_image;
 mod race;
+mod resources;
 mod sweeps;
 
 use crate::case::Case;
@@ -19,6 +21,8 @@ pub(crate) fn all() -> Vec<Case> {
         calls::cases(),
         race::cases(),
         one_image::cases(),
+        files::cases(),
+        resources::cases(),
     ]
     .into_iter()
     .flatten()
