@@ -83,6 +83,11 @@ impl Expected {
         Self { process: On::Not(why), ..self }
     }
 
+    /// Nothing for kvm-amd.
+    pub(crate) const fn not_amd(self, why: &'static str) -> Self {
+        Self { amd: On::Not(why), ..self }
+    }
+
     /// Nothing for the labs.
     pub(crate) const fn not_lab(self, why: &'static str) -> Self {
         Self { amd: On::Not(why), intel: On::Not(why), ..self }
