@@ -42,8 +42,9 @@ fn only_writable_regions_are_destinations() {
         let base = window.plan.region(kind).gva.0;
         let expected = if writable { 16 } else { FAULT };
         assert_eq!(window.call(&Call::Entropy(slice(base, 16))), expected, "{kind:?}");
-        let expected = if writable { 0 } else { FAULT };
-        assert_eq!(window.call(&Call::Multicall(array(base, 0))), expected, "{kind:?}");
+        let expected = if writable { 1 } else { FAULT };
+        assert_eq!(window.call(&Call::Multicall(array(base, 1))), expected, "{kind:?}");
+        assert_eq!(window.call(&Call::Multicall(array(base, 0))), 0, "{kind:?}: no entry is outside");
     }
     assert!(window.dispatcher.memory.sealed().bytes().iter().all(|&byte| byte == 0x5e));
 }
