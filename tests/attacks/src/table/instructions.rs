@@ -126,7 +126,7 @@ const TABLE: &[(u32, &[&str], Expected)] = &[
     (67, &["gate-unmapped-stack", "gate-stack-at-null"], all(PF)),
     // Bytes of the gate page that are not its first. In them lies part of an instruction, padding, or another way to the monitor.
     (67, &["gate-second-byte", "gate-third-byte"], all(&["#PF", "#GP", "#UD", "#BP", "done"])),
-    (67, &["gate-page-second-trap"], all(&["#BP"]).process(&["#*", "vector 0"])),
+    (67, &["gate-page-second-trap"], all(&["#BP"]).process(&["#*", "foreign trap"])),
     (67, &["gate-page-start"], all(&["#BP"]).process(PF)),
     (67, &["gate-page-last-byte"], all(&["#BP"])),
     (81, &["gate-page-before", "gate-page-write", "gate-prefix-write"], all(PF)),
