@@ -11,6 +11,8 @@ use super::call::{Observed, Real};
 pub(super) struct Observation {
     from: u64,
     to: u64,
+    /// Whether it is the result of a call in a batch, where that call leaves it.
+    is_result: bool,
     /// Whether something was made of it.
     used: bool,
     /// What has to hold for it, if it is still there at the end.
@@ -37,6 +39,9 @@ impl Model {
             let mut bytes = [0; 8];
             observed.memory.read(observed.at, &mut bytes);
             self.note_observation(observed.at, 8, used, check);
+            if let Some(own) = self.observed.last_mut() {
+                own.is_result = true;
+            }
             return i64::from_le_bytes(bytes);
         };
         if let Check::Time(earliest, latest) = check
@@ -48,7 +53,8 @@ impl Model {
     }
 
     pub(super) fn note_observation(&mut self, from: u64, size_bytes: u64, used: bool, check: Check) {
-        self.observed.push(Observation { from, to: from.wrapping_add(size_bytes), used, check });
+        let to = from.wrapping_add(size_bytes);
+        self.observed.push(Observation { from, to, is_result: false, used, check });
     }
 
     /// Whether part of a range was taken over in this call: then what was there before is not known.
@@ -83,11 +89,10 @@ impl Model {
     }
 
     /// Writes the result of a batch's call to where it was observed, if it was.
+    ///
+    /// That the last observation lies there is not enough: it may be of bytes that an earlier call, or this one, put there.
     pub(super) fn store_result(&mut self, at: u64, result: i64) {
-        let own = match self.observed.last() {
-            Some(last) if last.from == at && last.to == at + 8 => self.observed.pop(),
-            _ => None,
-        };
+        let own = self.observed.pop_if(|last| last.is_result && last.from == at);
         self.store(at, &result.to_le_bytes());
         self.observed.extend(own);
     }
