@@ -66,7 +66,7 @@ pub enum Anchor {
     End,
     /// Its middle.
     Middle,
-    /// Its first byte, in steps of 64 bytes.
+    /// Its first byte, in steps of 64 bytes, around and around.
     Far,
     /// Its first byte, moved by 2^32.
     Wrapped32,
@@ -113,7 +113,10 @@ impl Place {
             Anchor::Start => region.start,
             Anchor::End => region.end(),
             Anchor::Middle => region.start.wrapping_add(region.size_bytes / 2),
-            Anchor::Far => return region.start.wrapping_add(delta.wrapping_mul(64)),
+            Anchor::Far => {
+                let far = delta.wrapping_mul(64).cast_signed().rem_euclid(region.size_bytes.max(1).cast_signed());
+                return region.start.wrapping_add(far.cast_unsigned());
+            }
             Anchor::Wrapped32 => region.start.wrapping_add(1 << 32),
             Anchor::NotCanonical => region.start ^ 1 << 47,
             Anchor::UpperHalf => region.start ^ 1 << 63,

@@ -27,10 +27,12 @@ pub enum App {
     Forge,
     /// Makes random calls.
     Adversary,
+    /// Runs fuzz programs.
+    Fuzzer,
 }
 
 /// All of them.
-pub const APPS: [App; 9] = [
+pub const APPS: [App; 10] = [
     App::Hello,
     App::Crash,
     App::Attack,
@@ -40,6 +42,7 @@ pub const APPS: [App; 9] = [
     App::Web,
     App::Forge,
     App::Adversary,
+    App::Fuzzer,
 ];
 
 impl App {
@@ -56,6 +59,7 @@ impl App {
             Self::Web => "web",
             Self::Forge => "forge",
             Self::Adversary => "adversary",
+            Self::Fuzzer => "fuzzer",
         }
     }
 

@@ -32,8 +32,10 @@ pub struct Tally {
     pub traps: u64,
     /// Hypercalls, those in batches included.
     pub calls: u64,
-    /// Machines that were given up because a program's effects could not be told.
+    /// Chunks that were left because a program's effects could not be told.
     pub unsure: u64,
+    /// Guests that were made to spoil their own memory.
+    pub spoiled: u64,
 }
 
 /// Why a session ended early.
@@ -73,6 +75,8 @@ pub struct Session {
     pub gate: GateChoice,
     /// What of.
     pub mix: Mix,
+    /// After how many programs to end.
+    pub most_programs: Option<u64>,
     /// When to end.
     pub until: Option<Instant>,
     /// Where random numbers begin.
@@ -93,15 +97,18 @@ const CHUNK_BYTES: usize = 60 * 1024;
 pub fn fuzz(image: &Image, session: &Session, tell: &mut dyn FnMut(&Tally)) -> Result<Tally, VmError> {
     let mut rng = Rng::new(session.seed);
     let mut tally = Tally::default();
-    let over = || session.until.is_some_and(|until| Instant::now() >= until);
-    while !over() {
+    let over = |tally: &Tally| {
+        session.until.is_some_and(|until| Instant::now() >= until)
+            || session.most_programs.is_some_and(|most| tally.programs >= most)
+    };
+    while !over(&tally) {
         let ends = &End::ALL[1..];
         let end = rng.pick(ends);
         let mut left = if session.mix == Mix::Scenes { 1 + rng.below(CHUNKS) } else { CHUNKS };
         let mut chunks = |tally: &Tally| {
             tell(tally);
             left = left.saturating_sub(1);
-            let end = if left == 0 || over() { end } else { End::Next };
+            let end = if left == 0 || over(tally) { end } else { End::Next };
             (end, chunk(&mut rng, session.mix))
         };
         boot::run(image, session, &mut tally, &mut chunks)?;

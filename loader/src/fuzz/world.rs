@@ -71,6 +71,8 @@ pub struct World {
     pub extents: Vec<Extent>,
     ends: Ends,
     exits: bool,
+    /// Where programs can have written, first address and length.
+    pub(super) reach: Vec<(u64, u64)>,
 }
 
 /// Real memory and clocks, as the model asks for them.
@@ -155,7 +157,9 @@ impl World {
             polling: Polling::default(),
         };
         let model = Model::new(memory, devices.nic_models, devices.disk_models);
-        Ok(Self { dispatcher, model, extents, ends, exits })
+        let writable = extents.iter().filter(|extent| extent.writable);
+        let reach = writable.map(|extent| (extent.start, extent.size_bytes)).collect();
+        Ok(Self { dispatcher, model, extents, ends, exits, reach })
     }
 
     /// Runs a program, compares, and makes everything as it was. After a violation the harness is of no more

@@ -9,6 +9,7 @@ mod cli;
 mod cores;
 mod faults;
 mod frames;
+mod fuzz;
 mod hello;
 mod hypercalls;
 mod invariants;

@@ -42,6 +42,7 @@ pub(super) fn run(arguments: &Arguments, options: &Options) -> Result<ExitCode, 
             MixChoice::Bursts => Mix::Bursts,
             MixChoice::Singles => Mix::Singles,
         },
+        most_programs: None,
         until: options.time.and_then(|time| start.checked_add(time)),
         seed: options.seed,
     };
@@ -129,7 +130,7 @@ fn json(tally: &Tally, start: Instant, found: bool) -> String {
     let [calls, traps, calls_cpu, traps_cpu] = rates(tally, start);
     let value = serde_json::json!({
         "calls": tally.calls, "traps": tally.traps, "programs": tally.programs, "machines": tally.boots,
-        "unsure": tally.unsure, "seconds": start.elapsed().as_secs_f64(), "cpu_seconds": worker::cpu_seconds(),
+        "unsure": tally.unsure, "spoiled": tally.spoiled, "seconds": start.elapsed().as_secs_f64(), "cpu_seconds": worker::cpu_seconds(),
         "calls_per_second": calls, "traps_per_second": traps,
         "calls_per_cpu_second": calls_cpu, "traps_per_cpu_second": traps_cpu, "found": found,
     });

@@ -83,7 +83,7 @@ impl Worker<'_> {
         for position in 0..BATCH {
             let mut input = std::mem::take(&mut self.inputs[position]);
             input.clear();
-            let old = if self.rng.once_in(2) { self.corpus.pick(&mut self.rng) } else { None };
+            let old = if self.rng.once_in(3) { self.corpus.pick(&mut self.rng) } else { None };
             match old {
                 Some(old) => {
                     input.extend_from_slice(old);

@@ -72,7 +72,22 @@ impl MemoryModel {
         }
         let at = region.offset + index(address - region.start);
         self.expected[at..at + bytes.len()].copy_from_slice(bytes);
-        for granule in at / GRANULE_BYTES..=(at + bytes.len() - 1) / GRANULE_BYTES {
+        self.mark_offsets(at, bytes.len());
+    }
+
+    /// Marks a range as one that has changed, whatever is there.
+    pub fn mark(&mut self, address: u64, size_bytes: u64) {
+        if let Some(region) = self.find(address, size_bytes)
+            && region.writable
+            && size_bytes != 0
+        {
+            let at = region.offset + index(address - region.start);
+            self.mark_offsets(at, index(size_bytes));
+        }
+    }
+
+    fn mark_offsets(&mut self, at: usize, size_bytes: usize) {
+        for granule in at / GRANULE_BYTES..=(at + size_bytes - 1) / GRANULE_BYTES {
             if !self.changed[granule] {
                 self.changed[granule] = true;
                 self.granules.push(granule);

@@ -96,7 +96,7 @@ pub struct Model {
     observed: Vec<observe::Observation>,
     /// Ranges that the last call left as nobody could foresee: first address and length.
     pub adopted: Vec<(u64, u64)>,
-    /// Whether random bytes of the last call were used within it: then no other machine does the same.
+    /// Whether random bytes or a time of the last call were used within it: then no other machine does the same.
     pub mixed: bool,
     problem: Option<Violation>,
 }

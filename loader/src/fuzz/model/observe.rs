@@ -101,7 +101,7 @@ impl Model {
     pub(super) fn check_observations(&mut self, memory: &dyn Real) {
         for observation in std::mem::take(&mut self.observed) {
             let mut bytes = [0; 8];
-            self.mixed |= observation.used && matches!(observation.check, Check::Random | Check::Fresh(..));
+            self.mixed |= observation.used && !matches!(observation.check, Check::Nothing);
             self.adopted.push((observation.from, observation.to - observation.from));
             match observation.check {
                 Check::Nothing | Check::Random => {}

@@ -1,7 +1,7 @@
 //! One machine, from its making to its end.
 
 use bytecode::Extent;
-use bytecode::chunk::{ARENA_REGION_BYTES, ARENA_START, End, Head, LEAVE, NEXT_CHUNK, REGIONS};
+use bytecode::chunk::{ARENA_BYTES, ARENA_REGION_BYTES, ARENA_START, End, Head, LEAVE, NEXT_CHUNK, REGIONS};
 use hvcall::{ExitCode, Gva, RawCall};
 
 use super::lockstep::{Pair, Went};
@@ -13,12 +13,15 @@ use crate::fuzz::model::Violation;
 use crate::fuzz::plan::extents;
 use crate::fuzz::world::{Devices, Ends, World};
 use crate::image::Image;
-use crate::layout::Plan;
+use crate::layout::{Plan, RegionKind};
 use crate::machine::{Machine, MachineConfig, PreparedMachine};
 use crate::monitor::console::Console;
 use crate::monitor::run::Monitor;
 use crate::monitor::vcpu::{Trap, Vcpu};
 use crate::monitor::wait::Polling;
+
+/// What of its stack the hostile guest may use itself.
+const STACK_IN_USE_BYTES: u64 = 512 * 1024;
 
 /// Gives chunks: how the guest ends after it, and its programs.
 pub(super) type Chunks<'a> = dyn FnMut(&Tally) -> (End, Vec<Vec<u8>>) + 'a;
@@ -71,7 +74,12 @@ fn drive<V: Vcpu>(
     let writable = monitor.dispatcher.memory.writable();
     let writable = writable.copy_out(0, writable.size_bytes());
     let extents = known(plan, arena);
-    let world = |sealed, writable| World::with_plan(plan, extents.clone(), sealed, writable, false);
+    let reach = reach(plan, arena);
+    let world = |sealed, writable| -> Result<World, VmError> {
+        let mut world = World::with_plan(plan, extents.clone(), sealed, writable, false)?;
+        world.reach.clone_from(&reach);
+        Ok(world)
+    };
     let mut pair =
         Pair { machine: world(sealed.clone(), writable.clone())?, made_up: world(sealed.clone(), writable)? };
     pair.machine.exchange(&mut monitor.dispatcher, &mut ends);
@@ -90,7 +98,13 @@ fn drive<V: Vcpu>(
             Ok((Went::Unsure, _)) => {
                 tally.unsure += 1;
                 ask = next(Some(LEAVE))?;
-                return finish(monitor, &mut pair, &mut ends, &ask, &head(End::Exit), &sealed).map(drop);
+                pair.repair();
+                continue;
+            }
+            // The guest was made to spoil itself, as the contract allows: what it does then says nothing.
+            Err(VmError::Violation(..) | VmError::Stopped(_)) if pair.machine.is_beyond_reach() => {
+                tally.spoiled += 1;
+                return Ok(());
             }
             Err(VmError::Violation(violation, _)) => return Err(wrong(violation)),
             Err(error) => return Err(error),
@@ -151,6 +165,16 @@ fn known(plan: &Plan, arena: u64) -> Vec<Extent> {
         extent.size_bytes = ARENA_REGION_BYTES;
     }
     extents
+}
+
+/// All that programs can have had written: more than the regions that they know, since a transfer may be long.
+fn reach(plan: &Plan, arena: u64) -> Vec<(u64, u64)> {
+    let (heap, stack) = (plan.region(RegionKind::Heap), plan.region(RegionKind::Stack));
+    vec![
+        (heap.gva.0, heap.size_bytes),
+        (arena, ARENA_BYTES as u64),
+        (stack.gva.0, stack.size_bytes - STACK_IN_USE_BYTES),
+    ]
 }
 
 fn regions(extents: &[Extent]) -> [Extent; REGIONS] {

@@ -130,6 +130,13 @@ impl Pair {
         }
     }
 
+    /// Makes everything as it was before the chunk, whatever has happened.
+    pub(super) fn repair(&mut self) {
+        self.machine.repair();
+        self.made_up.repair();
+        (self.machine.model.unsure, self.made_up.model.unsure) = (false, false);
+    }
+
     /// Compares both with their models, and makes everything as it was before the chunk.
     pub(super) fn settle(&mut self) -> Result<(), Violation> {
         for world in [&mut self.machine, &mut self.made_up] {

@@ -36,16 +36,14 @@ impl World {
     }
 
     /// Puts back everything that is not broken, whatever has changed: after a program whose effects are not known.
-    pub(super) fn repair(&mut self) {
+    pub(in crate::fuzz) fn repair(&mut self) {
         for nic in &self.ends.nics {
             for end in [&nic.peer, &nic.own] {
                 while rustix::io::read(end, &mut *self.ends.buffer).is_ok() {}
             }
         }
-        for extent in self.extents.iter().filter(|extent| extent.writable) {
-            // Writing what is there already marks it as changed.
-            let content = self.model.memory.bytes(extent.start, extent.size_bytes).to_vec();
-            self.model.memory.write(extent.start, &content);
+        for &(start, size_bytes) in &self.reach {
+            self.model.memory.mark(start, size_bytes);
         }
         for disk in &mut self.model.disks {
             if !disk.read_only {
@@ -56,11 +54,19 @@ impl World {
             let _ = ends.set_len(disk.pristine.len() as u64);
         }
         self.model.console.push(0);
-        self.model.shutdown = true;
+        self.model.shutdown |= self.exits;
         self.reset();
         for disk in 0..self.ends.disks.len() {
             self.drop_completions(disk);
         }
+    }
+
+    /// Whether programs had memory written that is not theirs: the guest's own, which it may not survive.
+    pub(in crate::fuzz) fn is_beyond_reach(&self) -> bool {
+        let memory = &self.model.memory;
+        memory.granules().iter().filter_map(|granule| memory.address_of(granule * GRANULE_BYTES)).any(|address| {
+            !self.reach.iter().any(|&(start, size_bytes)| address.wrapping_sub(start) < size_bytes)
+        })
     }
 
     fn reset_memory(&mut self) {

@@ -7,7 +7,7 @@ use tests::{APPS, App, Backend, Ringwall, on_each_backend};
 on_each_backend!(spoiled_images_are_refused_or_survived);
 
 /// Appliances that hold what they should not, on purpose.
-const HOSTILE: [App; 2] = [App::Attack, App::Crash];
+const HOSTILE: [App; 3] = [App::Attack, App::Crash, App::Fuzzer];
 
 fn report_of(app: App) -> Report {
     let read = |path| std::fs::read(path).unwrap();
