@@ -114,7 +114,8 @@ impl Place {
             Anchor::End => region.end(),
             Anchor::Middle => region.start.wrapping_add(region.size_bytes / 2),
             Anchor::Far => {
-                let far = delta.wrapping_mul(64).cast_signed().rem_euclid(region.size_bytes.max(1).cast_signed());
+                let far =
+                    delta.wrapping_mul(64).cast_signed().rem_euclid(region.size_bytes.max(1).cast_signed());
                 return region.start.wrapping_add(far.cast_unsigned());
             }
             Anchor::Wrapped32 => region.start.wrapping_add(1 << 32),

@@ -6,14 +6,14 @@ use super::generate;
 use super::rng::Rng;
 
 /// Changes a program in a few places; `other` is one to take from.
-pub fn mutate(rng: &mut Rng, ops: &mut Vec<Op>, other: &[Op]) {
+pub fn mutate(rng: &mut Rng, ops: &mut Vec<Op>, other: &[u8]) {
     for _ in 0..1 + rng.below(4) {
         once(rng, ops, other);
     }
     ops.truncate(MAX_OPS);
 }
 
-fn once(rng: &mut Rng, ops: &mut Vec<Op>, other: &[Op]) {
+fn once(rng: &mut Rng, ops: &mut Vec<Op>, other: &[u8]) {
     if ops.is_empty() {
         ops.extend(generate::scene(rng));
         return;
@@ -28,7 +28,8 @@ fn once(rng: &mut Rng, ops: &mut Vec<Op>, other: &[Op]) {
         }
         3 | 4 => drop(ops.splice(at..at, generate::scene(rng))),
         5 if !other.is_empty() => {
-            let from = rng.index(other.len());
+            let other = generate::decode(other);
+            let from = rng.index(other.len().max(1)).min(other.len());
             let to = (from + 1 + rng.index(8)).min(other.len());
             drop(ops.splice(at..at, other[from..to].iter().copied()));
         }

@@ -1,5 +1,7 @@
 //! The guest's memory as it has to be.
 
+use std::ops::Range;
+
 use crate::address::index;
 
 /// Bytes that are compared and restored together.
@@ -30,7 +32,7 @@ pub struct MemoryModel {
     pub pristine: Vec<u8>,
     /// Read-only memory.
     pub sealed: Vec<u8>,
-    changed: Vec<bool>,
+    is_changed: Vec<bool>,
     granules: Vec<usize>,
 }
 
@@ -38,8 +40,8 @@ impl MemoryModel {
     /// Memory with these regions and this content.
     #[must_use]
     pub fn new(regions: Vec<RegionModel>, pristine: Vec<u8>, sealed: Vec<u8>) -> Self {
-        let changed = vec![false; pristine.len().div_ceil(GRANULE_BYTES)];
-        Self { regions, expected: pristine.clone(), pristine, sealed, changed, granules: Vec::new() }
+        let is_changed = vec![false; pristine.len().div_ceil(GRANULE_BYTES)];
+        Self { regions, expected: pristine.clone(), pristine, sealed, is_changed, granules: Vec::new() }
     }
 
     /// Whether a range lies in one region of the guest's own, writable if `write`.
@@ -88,17 +90,20 @@ impl MemoryModel {
 
     fn mark_offsets(&mut self, at: usize, size_bytes: usize) {
         for granule in at / GRANULE_BYTES..=(at + size_bytes - 1) / GRANULE_BYTES {
-            if !self.changed[granule] {
-                self.changed[granule] = true;
+            if !self.is_changed[granule] {
+                self.is_changed[granule] = true;
                 self.granules.push(granule);
             }
         }
     }
 
-    /// Granules that were written since the last reset.
-    #[must_use]
-    pub fn granules(&self) -> &[usize] {
-        &self.granules
+    /// What was written since the last reset, as ranges of offsets: granules that follow each other are one range.
+    pub fn changed(&self) -> impl Iterator<Item = Range<usize>> {
+        let runs = self.granules.chunk_by(|one, next| *next == one + 1);
+        runs.map(|run| {
+            let from = run.first().copied().unwrap_or(0) * GRANULE_BYTES;
+            from..(from + run.len() * GRANULE_BYTES).min(self.pristine.len())
+        })
     }
 
     /// The guest address of an offset in writable memory, if a region of its own is there.
@@ -117,7 +122,7 @@ impl MemoryModel {
             let from = granule * GRANULE_BYTES;
             let to = (from + GRANULE_BYTES).min(self.pristine.len());
             self.expected[from..to].copy_from_slice(&self.pristine[from..to]);
-            self.changed[granule] = false;
+            self.is_changed[granule] = false;
         }
     }
 }

@@ -51,7 +51,7 @@ impl Target for Hypercall {
 
     fn mutate(&mut self, rng: &mut Rng, input: &mut Vec<u8>, other: &[u8]) {
         let mut ops = decode(input);
-        mutate::mutate(rng, &mut ops, &decode(other));
+        mutate::mutate(rng, &mut ops, other);
         encode_to(&ops, input);
     }
 

@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt as _;
 
 use super::{Depth, World};
-use crate::fuzz::model::{GRANULE_BYTES, Violation};
+use crate::fuzz::model::Violation;
 
 /// Bytes of guest memory that are compared at a time.
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -26,11 +26,8 @@ impl World {
     }
 
     fn compare_changed_memory(&self) -> Result<(), Violation> {
-        let memory = &self.model.memory;
-        for &granule in memory.granules() {
-            let from = granule * GRANULE_BYTES;
-            let to = (from + GRANULE_BYTES).min(memory.expected.len());
-            self.compare_memory(from, to)?;
+        for range in self.model.memory.changed() {
+            self.compare_memory(range.start, range.end)?;
         }
         Ok(())
     }

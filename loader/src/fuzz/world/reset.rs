@@ -5,7 +5,6 @@ use std::os::unix::fs::FileExt as _;
 use hvcall::Gva;
 
 use super::{World, devices};
-use crate::fuzz::model::GRANULE_BYTES;
 use crate::monitor::signals::Signals;
 
 impl World {
@@ -64,18 +63,17 @@ impl World {
     /// Whether programs had memory written that is not theirs: the guest's own, which it may not survive.
     pub(in crate::fuzz) fn is_beyond_reach(&self) -> bool {
         let memory = &self.model.memory;
-        memory.granules().iter().filter_map(|granule| memory.address_of(granule * GRANULE_BYTES)).any(|address| {
+        memory.changed().filter_map(|range| memory.address_of(range.start)).any(|address| {
             !self.reach.iter().any(|&(start, size_bytes)| address.wrapping_sub(start) < size_bytes)
         })
     }
 
     fn reset_memory(&mut self) {
-        for &granule in self.model.memory.granules() {
-            let from = granule * GRANULE_BYTES;
-            let to = (from + GRANULE_BYTES).min(self.model.memory.pristine.len());
-            let Some(address) = self.model.memory.address_of(from) else { continue };
-            if let Ok(target) = self.dispatcher.memory.target(Gva(address), (to - from) as u64) {
-                target.copy_from(&self.model.memory.pristine[from..to]);
+        for range in self.model.memory.changed() {
+            // Regions are a page apart, so a range lies in one.
+            let Some(address) = self.model.memory.address_of(range.start) else { continue };
+            if let Ok(target) = self.dispatcher.memory.target(Gva(address), range.len() as u64) {
+                target.copy_from(&self.model.memory.pristine[range]);
             }
         }
         self.model.memory.reset();
