@@ -62,9 +62,12 @@ pub struct Targets {
     pub nic: RawFd,
     /// The disk, or -1.
     pub disk: RawFd,
+    /// The timer that is the clock, or -1.
+    pub clock: RawFd,
 }
 
-/// Makes one system call from inside a closed monitor that runs `hello` with a NIC, and with a disk if `disk` says so.
+/// Makes one system call from inside a closed monitor that runs `hello` with a NIC, and with a disk, and a timer instead of the
+/// host's clocks, if `disk` says so.
 ///
 /// # Panics
 /// If there can be no process.
@@ -104,7 +107,9 @@ fn inside(backend: Backend, image: &loader::image::Image, disk: bool, crime: &Cr
         console: console_writer.as_raw_fd(),
         nic: nic.as_raw_fd(),
         disk: disk.as_ref().map_or(-1, Disk::raw_fd),
+        clock: -1,
     };
+    let with_timer = disk.is_some();
     let config = MachineConfig {
         memory_bytes: image.manifest.memory_bytes,
         arguments: Vec::new(),
@@ -122,8 +127,9 @@ fn inside(backend: Backend, image: &loader::image::Image, disk: bool, crime: &Cr
             kvm::admit_sigterm(machine.monitor.vcpu.fd()).ok()?;
             sandbox::drop_privileges().ok()?;
             let fd = machine.monitor.vcpu.fd().as_raw_fd();
-            let (plan, Monitor { vcpu, dispatcher, .. }) = (&machine.plan, machine.monitor);
-            let vcpu = Saboteur { vcpu, entries: 0, crime, targets: Targets { vcpu: fd, ..targets } };
+            let (plan, Monitor { vcpu, mut dispatcher, .. }) = (&machine.plan, machine.monitor);
+            let clock = clock(&mut dispatcher, with_timer)?;
+            let vcpu = Saboteur { vcpu, entries: 0, crime, targets: Targets { vcpu: fd, clock, ..targets } };
             close_and_run(plan, vcpu, dispatcher, (fd, kvm::IOCTLS), &report)
         }
         Backend::Process => {
@@ -131,8 +137,9 @@ fn inside(backend: Backend, image: &loader::image::Image, disk: bool, crime: &Cr
             sandbox::drop_privileges().ok()?;
             let machine = machine.start().ok()?;
             let fd = machine.monitor.vcpu.listener().as_raw_fd();
-            let (plan, Monitor { vcpu, dispatcher, .. }) = (&machine.plan, machine.monitor);
-            let vcpu = Saboteur { vcpu, entries: 0, crime, targets: Targets { vcpu: fd, ..targets } };
+            let (plan, Monitor { vcpu, mut dispatcher, .. }) = (&machine.plan, machine.monitor);
+            let clock = clock(&mut dispatcher, with_timer)?;
+            let vcpu = Saboteur { vcpu, entries: 0, crime, targets: Targets { vcpu: fd, clock, ..targets } };
             close_and_run(plan, vcpu, dispatcher, (fd, process::IOCTLS), &report)
         }
     }
@@ -153,6 +160,14 @@ fn close_and_run<V: Vcpu>(
         confined::run(&mut monitor, vcpu, evidence, report).map_or(NOT_STARTED, |code| i32::from(code.0));
     // SAFETY: ends the process at once.
     unsafe { libc::_exit(status) }
+}
+
+/// The descriptor of the timer that is the clock from now on, if it is to be one.
+fn clock(dispatcher: &mut Dispatcher, with_timer: bool) -> Option<RawFd> {
+    if with_timer {
+        dispatcher.clock.use_timer().ok()?;
+    }
+    Some(dispatcher.clock.raw_fd().unwrap_or(-1))
 }
 
 fn scratch_disk() -> Option<Disk> {

@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     if arguments.sandbox {
-        let processes = sandbox::processes();
+        let processes = sandbox::processes(loader::sandbox::clock_takes_a_call());
         super::print(&if arguments.json {
             format!("{}\n", sandbox::to_json(&processes))
         } else {

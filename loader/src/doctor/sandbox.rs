@@ -14,7 +14,7 @@ use crate::sandbox::listing::{self, Pin, Way};
 use crate::sandbox::{Descriptors, DiskDescriptor};
 
 /// One kind of process, and what it may do.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Process {
     /// What it is.
     pub name: &'static str,
@@ -30,6 +30,7 @@ const CONSOLE: RawFd = 6;
 const NIC: RawFd = 7;
 const DISK: RawFd = 8;
 const READ_ONLY_DISK: RawFd = 9;
+const CLOCK: RawFd = 10;
 const DESCRIPTORS: &[(RawFd, &str)] = &[
     (2, "standard error"),
     (VCPU, "vCPU"),
@@ -39,6 +40,7 @@ const DESCRIPTORS: &[(RawFd, &str)] = &[
     (NIC, "NIC"),
     (DISK, "disk"),
     (READ_ONLY_DISK, "read-only disk"),
+    (CLOCK, "timer"),
 ];
 const MONITOR: RawFd = 3;
 const NETWORK: RawFd = 4;
@@ -54,9 +56,10 @@ const REQUESTS: [(u64, &str); 4] = [
     (process::IOCTLS[1], "SECCOMP_IOCTL_NOTIF_SEND"),
 ];
 
-/// Every kind of process that there is while an appliance runs and that is closed.
+/// Every kind of process that there is while an appliance runs and that is closed. `needs_timer` says that clocks take a system
+/// call on the host, so that a monitor reads a timer: see [`crate::sandbox::clock_takes_a_call`].
 #[must_use]
-pub fn processes() -> Vec<Process> {
+pub fn processes(needs_timer: bool) -> Vec<Process> {
     let monitor = |ioctls, disks: bool| {
         let disk = |fd, read_only| DiskDescriptor { fd, size_bytes: DISK_BYTES, read_only };
         Descriptors {
@@ -65,6 +68,7 @@ pub fn processes() -> Vec<Process> {
             signals: SIGNALS,
             report: REPORT,
             console: CONSOLE,
+            clock: needs_timer.then_some(CLOCK),
             nics: vec![NIC],
             disks: if disks { vec![disk(DISK, false), disk(READ_ONLY_DISK, true)] } else { Vec::new() },
             core: None,
@@ -182,9 +186,11 @@ mod tests {
 
     #[test]
     fn every_filter_can_be_read_and_every_call_has_a_name() {
-        let processes = processes();
-        assert_eq!(processes.len(), 7);
-        for process in &processes {
+        for needs_timer in [false, true] {
+            let processes = processes(needs_timer);
+            assert_eq!(processes.len(), 7);
+        }
+        for process in &processes(true) {
             assert!(!process.to_string().contains("call "), "{process}");
             assert!(!process.ways.is_empty());
         }
@@ -192,7 +198,8 @@ mod tests {
 
     #[test]
     fn a_monitor_may_make_six_calls_and_ten_with_a_disk_all_on_its_own_descriptors() {
-        for process in processes().iter().filter(|process| process.name.starts_with("monitor")) {
+        let all = [processes(false), processes(true)].concat();
+        for process in all.iter().filter(|process| process.name.starts_with("monitor")) {
             let most = if process.name.contains("without") { 6 } else { 10 };
             assert_eq!(process.calls().len(), most, "{process}");
             for way in &process.ways {
@@ -200,7 +207,7 @@ mod tests {
                     .contains(&i64::from(way.number));
                 if takes_descriptor {
                     let Pin::Equal(fd) = way.arguments[0] else { panic!("{process}") };
-                    assert!(fd == 2 || (3..10).contains(&fd), "{process}");
+                    assert!(fd == 2 || (3..=10).contains(&fd), "{process}");
                 }
             }
         }
@@ -208,7 +215,7 @@ mod tests {
 
     #[test]
     fn no_process_can_open_execute_or_make_memory_executable() {
-        for process in processes() {
+        for process in processes(true) {
             for call in process.calls() {
                 let call = i64::from(call);
                 assert!(

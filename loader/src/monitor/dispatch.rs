@@ -96,7 +96,7 @@ impl Dispatcher {
                 Ok(disk.reap(&room, index(completions.count)))
             }
             Call::Clock(ClockId::Monotonic) => Ok(self.clock.monotonic_ns()),
-            Call::Clock(ClockId::Wall) => Ok(Clock::wall_ns()),
+            Call::Clock(ClockId::Wall) => Ok(self.clock.wall_ns()),
             Call::Entropy(bytes) => self.entropy(bytes),
         }
     }

@@ -4,6 +4,7 @@
 //! run        enter, take the trap, dispatch or report         vcpu     what a backend offers
 //! dispatch   one call: decoded arguments to result             memory   guest addresses to proven ranges
 //! console, nic, disk, clock, signals, wait                     the devices, on file descriptors
+//! timer      a clock for hosts whose own takes a system call
 //! transfer   system calls that move guest bytes                fault    evidence about how the guest ended
 //! end        how a run ended, as the parent reads it
 //! ```
@@ -21,6 +22,7 @@ pub mod memory;
 pub mod nic;
 pub mod run;
 pub mod signals;
+mod timer;
 mod transfer;
 pub mod vcpu;
 pub mod wait;

@@ -25,6 +25,9 @@ pub fn run(
     report: &OwnedFd,
 ) -> Result<ExitCode, SandboxError> {
     evidence::send(report, &evidence.opening(&monitor.dispatcher.memory));
+    if sandbox::clock_takes_a_call() {
+        monitor.dispatcher.clock.use_timer().map_err(sandbox::step("clock"))?;
+    }
     sandbox::close(&descriptors(monitor, vcpu, report, evidence.core_fd()))?;
     let record = monitor.run();
     evidence::send(report, &record);
@@ -48,6 +51,7 @@ pub fn descriptors(
         vcpu_ioctls,
         signals: dispatcher.signals.raw_fd(),
         report: report.as_raw_fd(),
+        clock: dispatcher.clock.raw_fd(),
         console: dispatcher.console.raw_fd(),
         nics: dispatcher.nics.iter().map(Nic::raw_fd).collect(),
         disks: dispatcher.disks.iter().map(disk).collect(),

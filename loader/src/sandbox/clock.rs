@@ -1,7 +1,7 @@
 //! Whether this host's clock can be read without a system call.
 //!
 //! It mostly can: the C library asks code of the kernel's in this process (vdso(7)). With some clock sources, such as the HPET, that
-//! code makes the system call after all, which a filter would kill for. Nothing tells which it is but trying: for the length of a
+//! code makes the system call after all, which the filter of a monitor kills for; a monitor reads a timer then. Nothing tells which it is but trying: for the length of a
 //! reading, system calls of this thread become a signal (Documentation/admin-guide/syscall-user-dispatch.rst).
 #![expect(unsafe_code, reason = "catches its own system calls")]
 
@@ -25,7 +25,10 @@ extern "C" fn catch(_: libc::c_int) {
 }
 
 /// Whether reading the clocks that a monitor reads takes a system call. Yes where that cannot be found out: before Linux 5.11.
-pub(super) fn takes_a_call() -> bool {
+///
+/// To be asked by a process with one thread: for a moment, system calls are caught.
+#[must_use]
+pub fn takes_a_call() -> bool {
     makes_a_call(|| {
         for clock in [libc::CLOCK_MONOTONIC, libc::CLOCK_REALTIME] {
             let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

@@ -1,12 +1,11 @@
-//! The system calls of a running monitor: six, and four more for disks, with their arguments pinned. One more where the clock cannot
-//! be read otherwise.
+//! The system calls of a running monitor: six, and four more for disks, with their arguments pinned.
 
 use hvcall::request::MAX_REQUEST_BYTES;
 use hvcall::{MAX_ENTROPY_BYTES, MAX_NICS};
 use seccompiler::{BackendError, BpfProgram};
 
 use super::rules::{Rules, at_most, int, on, word};
-use super::{Descriptors, SandboxError, clock};
+use super::{Descriptors, SandboxError};
 
 /// Parts of a vectored write: a header and a frame, or a line and its end.
 const WRITE_PARTS: u64 = 2;
@@ -15,13 +14,7 @@ const READ_PARTS: u64 = 3;
 
 /// Installs the filter. Every call outside it kills the process.
 pub(super) fn install(keep: &Descriptors) -> Result<(), SandboxError> {
-    let mut rules = rules(keep);
-    if clock::takes_a_call() {
-        for clock in [libc::CLOCK_MONOTONIC, libc::CLOCK_REALTIME] {
-            rules.pinned(libc::SYS_clock_gettime, &[int(0, clock)]);
-        }
-    }
-    Ok(seccompiler::apply_filter(&rules.program()?)?)
+    Ok(seccompiler::apply_filter(&program(keep)?)?)
 }
 
 /// The filter of a monitor with these descriptors.
@@ -34,7 +27,7 @@ fn rules(keep: &Descriptors) -> Rules {
     for request in keep.vcpu_ioctls {
         rules.pinned(libc::SYS_ioctl, &[on(keep.vcpu), word(1, request)]);
     }
-    for fd in keep.nics.iter().copied().chain([keep.signals]) {
+    for fd in keep.nics.iter().copied().chain([keep.signals]).chain(keep.clock) {
         rules.pinned(libc::SYS_readv, &[on(fd), at_most(2, READ_PARTS)]);
     }
     let written = [keep.console, keep.report, super::STDERR];

@@ -22,6 +22,7 @@ pub(crate) mod rules;
 use std::io;
 use std::os::fd::RawFd;
 
+pub use clock::takes_a_call as clock_takes_a_call;
 pub use host::{can_kill_by_filter, lacking, landlock_abi};
 pub use placement::{Placement, may_run_on, place};
 use seccompiler::{BackendError, BpfProgram};
@@ -42,6 +43,8 @@ pub struct Descriptors {
     pub report: RawFd,
     /// The console.
     pub console: RawFd,
+    /// The timer that tells the time, where the host's clocks would take a system call of their own.
+    pub clock: Option<RawFd>,
     /// NICs.
     pub nics: Vec<RawFd>,
     /// Disks.
@@ -65,7 +68,13 @@ impl Descriptors {
     fn all(&self) -> Vec<RawFd> {
         let disks = self.disks.iter().map(|disk| disk.fd);
         let others = [self.vcpu, self.signals, self.report, self.console];
-        others.into_iter().chain(self.nics.iter().copied()).chain(disks).chain(self.core).collect()
+        others
+            .into_iter()
+            .chain(self.nics.iter().copied())
+            .chain(disks)
+            .chain(self.core)
+            .chain(self.clock)
+            .collect()
     }
 
     /// The filter that [`close`] installs for them.

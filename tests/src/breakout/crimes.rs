@@ -119,6 +119,9 @@ static PROCESS: &[Crime] = crimes! {
 };
 
 static COMMON: &[Crime] = crimes! {
+        "reading the clock's timer" Disk targets => libc::SYS_readv, [fd(targets.clock), zeros(), 0];
+        "setting the clock's timer" Killed targets => libc::SYS_timerfd_settime, [fd(targets.clock)];
+        "writing to the clock's timer" Killed targets => libc::SYS_writev, [fd(targets.clock), zeros(), 0];
         "open" Killed _targets => libc::SYS_open, [path()];
         "openat" Killed _targets => libc::SYS_openat, [fd(libc::AT_FDCWD), path()];
         "openat2" Killed _targets => libc::SYS_openat2, [];

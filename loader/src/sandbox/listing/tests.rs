@@ -45,6 +45,7 @@ fn full() -> Descriptors {
         nics: vec![7, 8],
         disks: vec![disk(9, false), disk(10, true)],
         core: Some(11),
+        clock: Some(12),
     }
 }
 
