@@ -180,11 +180,16 @@ fn introduce(options: &Options) {
 }
 
 fn conclude(options: &Options, summary: &Summary) {
+    let program = std::env::args().next().unwrap_or_else(|| "ringwall".to_owned());
+    let more: String = options.extra.iter().map(|argument| format!(" {argument}")).collect();
     for finding in &summary.findings {
+        let command = |act: &str| {
+            format!("{program} fuzz --target {}{more} --{act} {}", options.target, finding.file.display())
+        };
         say!("ringwall: found after {:.2} s: {}: {}", finding.seconds, finding.kind, finding.detail);
         say!("  file       {}", finding.file.display());
-        say!("  reproduce  ringwall fuzz --target {} --replay {}", options.target, finding.file.display());
-        say!("  minimize   ringwall fuzz --target {} --minimize {}", options.target, finding.file.display());
+        say!("  reproduce  {}", command("replay"));
+        say!("  minimize   {}", command("minimize"));
         if options.target == "hypercall" {
             let listing = listing_elsewhere(options, &finding.file);
             say!("{listing}");

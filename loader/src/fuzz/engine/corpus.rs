@@ -7,7 +7,7 @@ use crate::fuzz::rng::Rng;
 
 /// Most inputs that are kept.
 const MOST: usize = 4096;
-/// An input of so many bytes has to do more that is new: short ones run faster.
+/// An input of so many bytes has to do more that is new, in number or in share: short ones run faster.
 const LONG: usize = 400;
 /// Bits of the table of features.
 const TABLE_BITS: u32 = 18;
@@ -41,7 +41,8 @@ impl Corpus {
             *seen = true;
         }
         self.features += new;
-        if new != 0 && self.inputs.len() < MOST && (input.len() < LONG || new > 8) {
+        let stands_out = new > 8 || 2 * new > features.len() as u64;
+        if new != 0 && self.inputs.len() < MOST && (input.len() < LONG || stands_out) {
             self.inputs.push(input.to_vec());
             // Files are worth their time for inputs that stand out, and while there are few.
             if self.inputs.len() < 64 || new > 8 {

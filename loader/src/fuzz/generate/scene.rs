@@ -113,7 +113,7 @@ fn frames(rng: &mut Rng, ops: &mut Vec<Op>, receive: bool) {
 }
 
 fn arrivals(rng: &mut Rng, ops: &mut Vec<Op>, nic: Number) {
-    let count = rng.pick(&[0, 1, 1, 1, 2, 2, 3, 8]);
+    let count = if rng.once_in(24) { 8 } else { rng.pick(&[0, 1, 1, 1, 1, 2, 2, 3]) };
     for _ in 0..count {
         let size = match rng.below(64) {
             0 => edge(rng),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::address::index;
 
 /// Bytes that are compared and restored together.
-pub const GRANULE_BYTES: usize = 512;
+pub const GRANULE_BYTES: usize = 256;
 
 /// A region of the guest's.
 #[derive(Clone, Copy, Debug)]

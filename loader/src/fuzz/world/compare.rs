@@ -1,9 +1,11 @@
 //! Whether everything is as the model has it.
 
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 
 use super::{Depth, World};
-use crate::fuzz::model::Violation;
+use crate::fuzz::model::{MemoryModel, Violation};
+use crate::memory::WritableMemory;
 
 /// Bytes of guest memory that are compared at a time.
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -25,29 +27,14 @@ impl World {
         if depth == Depth::Changed { Ok(()) } else { self.compare_everything() }
     }
 
-    fn compare_changed_memory(&self) -> Result<(), Violation> {
-        for range in self.model.memory.changed() {
-            self.compare_memory(range.start, range.end)?;
-        }
-        Ok(())
+    fn compare_changed_memory(&mut self) -> Result<(), Violation> {
+        let Self { dispatcher, model, ends, .. } = self;
+        let memory = dispatcher.memory.writable();
+        model
+            .memory
+            .changed()
+            .try_for_each(|range| compare_memory(memory, &model.memory, range, &mut ends.buffer))
     }
-
-    fn compare_memory(&self, from: usize, to: usize) -> Result<(), Violation> {
-        let real = self.dispatcher.memory.writable().copy_out(from, to - from);
-        let expected = &self.model.memory.expected[from..to];
-        if real == expected {
-            return Ok(());
-        }
-        let at = (0..real.len()).find(|&at| real[at] != expected[at]).unwrap_or(0);
-        let place = match self.model.memory.address_of(from + at) {
-            Some(address) => format!("at {address:#x}"),
-            None => format!("outside the guest's regions, at offset {:#x} of its memory", from + at),
-        };
-        let until = (at + 8).min(real.len());
-        let (real, expected) = (&real[at..until], &expected[at..until]);
-        Err(Violation::new("memory", format!("{real:02x?} {place}, expected {expected:02x?}")))
-    }
-
     /// Takes the frames that were sent and compares them.
     pub(super) fn take_outbound(&mut self, nic: usize) -> Result<(), Violation> {
         let ends = &self.ends.nics[nic];
@@ -62,16 +49,16 @@ impl World {
         Ok(())
     }
 
-    fn compare_console(&self, depth: Depth) -> Result<(), Violation> {
+    fn compare_console(&mut self, depth: Depth) -> Result<(), Violation> {
         let expected = &self.model.console;
         if expected.is_empty() && depth == Depth::Changed {
             return Ok(());
         }
-        let mut real = vec![0; expected.len()];
-        let whole = self.ends.console.read_exact_at(&mut real, 0).is_ok();
+        let real = room(&mut self.ends.buffer, expected.len());
+        let whole = self.ends.console.read_exact_at(real, 0).is_ok();
         let len = expected.len() as u64;
         let written = if depth == Depth::Changed { Ok(len) } else { rustix::fs::tell(&self.ends.console) };
-        if whole && real == *expected && written == Ok(len) {
+        if whole && *real == **expected && written == Ok(len) {
             return Ok(());
         }
         Err(Violation::new(
@@ -80,7 +67,7 @@ impl World {
         ))
     }
 
-    fn compare_disk(&self, disk: usize, depth: Depth) -> Result<(), Violation> {
+    fn compare_disk(&mut self, disk: usize, depth: Depth) -> Result<(), Violation> {
         let model = &self.model.disks[disk];
         let len = model.content.len();
         let touched = model.touched();
@@ -91,8 +78,8 @@ impl World {
         if touched.is_empty() && !all {
             return Ok(());
         }
-        let mut real = vec![0; range.len()];
-        let whole = self.ends.disks[disk].read_exact_at(&mut real, range.start as u64).is_ok();
+        let real = room(&mut self.ends.buffer, range.len());
+        let whole = self.ends.disks[disk].read_exact_at(real, range.start as u64).is_ok();
         let expected_len = model.content.len() as u64;
         let len = || self.ends.disks[disk].metadata().map_or(u64::MAX, |metadata| metadata.len());
         let len = if all || cut { len() } else { expected_len };
@@ -108,9 +95,7 @@ impl World {
     /// Every byte of memory, and that no frame came that nobody sent.
     fn compare_everything(&mut self) -> Result<(), Violation> {
         let len = self.model.memory.expected.len();
-        for from in (0..len).step_by(CHUNK_BYTES) {
-            self.compare_memory(from, (from + CHUNK_BYTES).min(len))?;
-        }
+        compare_memory(self.dispatcher.memory.writable(), &self.model.memory, 0..len, &mut self.ends.buffer)?;
         if self.dispatcher.memory.sealed().bytes() != self.model.memory.sealed {
             return Err(Violation::new("sealed", "read-only memory has changed"));
         }
@@ -121,4 +106,41 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Compares a range of writable memory, a piece at a time.
+fn compare_memory(
+    memory: &WritableMemory,
+    model: &MemoryModel,
+    range: Range<usize>,
+    buffer: &mut Vec<u8>,
+) -> Result<(), Violation> {
+    for from in range.clone().step_by(CHUNK_BYTES) {
+        let real = room(buffer, CHUNK_BYTES.min(range.end - from));
+        memory.copy_to(from, real);
+        let expected = &model.expected[from..from + real.len()];
+        if real != expected {
+            return Err(difference(model, from, real, expected));
+        }
+    }
+    Ok(())
+}
+
+fn difference(model: &MemoryModel, from: usize, real: &[u8], expected: &[u8]) -> Violation {
+    let at = (0..real.len()).find(|&at| real[at] != expected[at]).unwrap_or(0);
+    let place = match model.address_of(from + at) {
+        Some(address) => format!("at {address:#x}"),
+        None => format!("outside the guest's regions, at offset {:#x} of its memory", from + at),
+    };
+    let until = (at + 8).min(real.len());
+    let (real, expected) = (&real[at..until], &expected[at..until]);
+    Violation::new("memory", format!("{real:02x?} {place}, expected {expected:02x?}"))
+}
+
+/// So many bytes of a buffer, which grows if it has to.
+fn room(buffer: &mut Vec<u8>, size_bytes: usize) -> &mut [u8] {
+    if buffer.len() < size_bytes {
+        buffer.resize(size_bytes, 0);
+    }
+    &mut buffer[..size_bytes]
 }
