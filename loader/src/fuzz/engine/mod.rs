@@ -6,6 +6,7 @@
 mod corpus;
 pub mod finding;
 pub mod minimize;
+mod patience;
 pub mod replay;
 mod status;
 mod supervise;

@@ -3,8 +3,9 @@
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::patience::Patience;
 use super::{Options, finding};
 use crate::fuzz::model::Violation;
 use crate::fuzz::target;
@@ -38,7 +39,8 @@ pub fn run(name: &str, bytes: &[u8], mut before: impl FnMut()) -> io::Result<Res
     Ok(Ok(()))
 }
 
-/// Runs the inputs of a file in a process of their own, and says how that ends and how many were begun.
+/// Runs the inputs of a file in a process of their own, and says how that ends and how many were begun. It hangs if it has run or slept
+/// for longer than `limit`.
 ///
 /// # Errors
 /// What the host says.
@@ -51,12 +53,12 @@ pub fn probe(options: &Options, file: &Path, limit: Duration) -> io::Result<(End
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
-    let start = Instant::now();
+    let mut patience = Patience::new(child.id());
     loop {
         let ended = child.try_wait()?;
         let ending = match ended {
             Some(status) => ending(status),
-            None if start.elapsed() > limit => {
+            None if patience.spent() > limit => {
                 child.kill()?;
                 child.wait()?;
                 Ending::Hang

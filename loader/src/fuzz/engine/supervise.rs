@@ -7,11 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use super::patience::Patience;
 use super::replay::{Ending, ending, probe};
 use super::status::Status;
 use super::{Finding, Options, Summary, finding};
 
-/// A worker that says nothing for so long hangs, unless its inputs turn out to be harmless.
+/// A worker that runs or sleeps for so long and says nothing hangs, unless its inputs turn out to be harmless.
 const SILENCE: Duration = Duration::from_secs(4);
 /// An input that takes so long hangs.
 const INPUT_LIMIT: Duration = Duration::from_secs(3);
@@ -20,6 +21,7 @@ struct Worker {
     child: Child,
     current: PathBuf,
     heard: Instant,
+    silent: Patience,
     stat: [f64; 5],
     ended: bool,
 }
@@ -90,6 +92,7 @@ fn hear(lines: &Receiver<(usize, String)>, workers: &mut [Worker], summary: &mut
         };
         wait = Duration::ZERO;
         workers[number].heard = Instant::now();
+        workers[number].silent = Patience::new(workers[number].child.id());
         if let Some(numbers) = line.strip_prefix("stat ") {
             for (place, number) in workers[number].stat.iter_mut().zip(numbers.split(' ')) {
                 *place = number.parse().unwrap_or(*place);
@@ -132,7 +135,8 @@ impl Worker {
                 }
             });
         }
-        Ok(Self { child, current, heard: Instant::now(), stat: [0.0; 5], ended: false })
+        let silent = Patience::new(child.id());
+        Ok(Self { child, current, heard: Instant::now(), silent, stat: [0.0; 5], ended: false })
     }
 
     /// Whether the worker is alive, and if not, why.
@@ -153,7 +157,7 @@ impl Worker {
         };
         let died = match self.child.try_wait()? {
             Some(status) => ending(status),
-            None if self.heard.elapsed() > SILENCE && !summary_has_news(summary) => {
+            None if self.silent.spent() > SILENCE && !summary_has_news(summary) => {
                 self.child.kill()?;
                 self.child.wait()?;
                 Ending::Hang
