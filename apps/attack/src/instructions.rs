@@ -377,6 +377,7 @@ instructions! {
     "clwb": "clwb [rsi]";
     "clzero": "mov rax, rsi", ".byte 0x0f, 0x01, 0xfc";
     "cldemote": "cldemote [rsi]";
+    "dirty-for-ever": "2:", "mov rdi, rsi", "mov ecx, 64", "3:", "inc qword ptr [rdi]", "add rdi, 4096", "dec ecx", "jnz 3b", "jmp 2b";
     "prefetch": "prefetcht0 [rsi]";
     "prefetch-write": "prefetchw [rsi]";
     "verify-write": "mov eax, esi", "verw ax";

@@ -10,7 +10,9 @@ extern crate alloc;
 mod calls;
 mod contract;
 mod faults;
+mod heap;
 mod memory;
+mod panics;
 
 use guest::println;
 
@@ -29,6 +31,12 @@ async fn main() -> u8 {
         "write-text" => memory::write_to_text(),
         "wild-jump" => memory::jump_to_nowhere(),
         "oom" => memory::exhaust_heap(),
+        "free-twice" => heap::free_twice(),
+        "free-foreign" => heap::free_foreign(),
+        "overwrite-heap" => heap::overwrite(),
+        "panic-in-panic" => panics::panic_in_panic(),
+        "panic-without-end" => panics::panic_without_end(),
+        "panic-recursion" => panics::recurse(),
         "ud2" => faults::undefined_instruction(),
         "hlt" => faults::halt(),
         "div0" => faults::divide_by_zero(),

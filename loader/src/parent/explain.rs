@@ -117,6 +117,9 @@ impl Explainer {
             let _ = writeln!(text, "  (no names: {error})");
             None
         });
+        if symbols.is_some() {
+            let _ = super::wall::close();
+        }
         text.push_str(&format_backtrace(symbols.as_ref(), &frames));
     }
 }

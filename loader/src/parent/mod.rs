@@ -10,6 +10,7 @@ mod monitor_process;
 mod receipt;
 mod report;
 mod supervise;
+mod wall;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -161,9 +162,13 @@ pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
     }
     supervise::reap_orphans();
     let report = Report::read(&report);
+    if let Some((core, _)) = &core {
+        // As long as files can be removed: explaining may close this process.
+        cores::remove_if_empty(core, &report);
+    }
     let code = explainer.explain(outcome, &report);
     if let Some((core, image)) = core {
-        cores::settle(&core, &image, &report);
+        cores::say(&core, &image, &report);
     }
     Ok(receipt.map_or(code, |receipt| receipt.write(outcome, &report, code)))
 }

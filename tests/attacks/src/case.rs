@@ -57,6 +57,12 @@ pub(crate) const fn all(one_of: &'static [&'static str]) -> Expected {
     Expected { pvm: on, process: on, amd: on, intel: on }
 }
 
+/// Nothing that this suite can carry out on any host, because.
+pub(crate) const fn nowhere(why: &'static str) -> Expected {
+    let on = On::Not(why);
+    Expected { pvm: on, process: on, amd: on, intel: on }
+}
+
 impl Expected {
     /// Another outcome on kvm-pvm.
     pub(crate) const fn pvm(self, one_of: &'static [&'static str]) -> Self {
@@ -81,6 +87,11 @@ impl Expected {
     /// Nothing for processes.
     pub(crate) const fn not_process(self, why: &'static str) -> Self {
         Self { process: On::Not(why), ..self }
+    }
+
+    /// Nothing for kvm-pvm.
+    pub(crate) const fn not_pvm(self, why: &'static str) -> Self {
+        Self { pvm: On::Not(why), ..self }
     }
 
     /// Nothing for kvm-amd.

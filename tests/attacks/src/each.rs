@@ -13,7 +13,7 @@ use loader::monitor::vcpu::{Trap, Vcpu as _};
 
 use crate::case::Got;
 use crate::host::Host;
-use crate::{guest, ticks, words};
+use crate::{guest, ticks, window, words};
 
 /// The call numbers of `apps/attack/src/each.rs`.
 const NEXT: u32 = 0x5eed_0001;
@@ -154,11 +154,11 @@ impl Sweep {
 
     /// The outcomes, if sealed memory is as it was.
     pub(crate) fn finish(self) -> Result<Vec<(u64, String)>, String> {
-        if self.before == guest::sealed(&self.machine) {
-            Ok(self.outcomes)
-        } else {
-            Err("O3: sealed memory or tables have changed".to_owned())
+        if self.before != guest::sealed(&self.machine) {
+            return Err("O3: sealed memory or tables have changed".to_owned());
         }
+        window::check(&self.machine)?;
+        Ok(self.outcomes)
     }
 
     fn vcpu(&mut self) -> &mut KvmVcpu {

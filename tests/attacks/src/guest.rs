@@ -7,7 +7,7 @@ use tests::{App, Ringwall, Run, Running, TestMachine, processes_in_group};
 
 use crate::case::Got;
 use crate::host::Host;
-use crate::words;
+use crate::{window, words};
 
 /// Seconds that a guest may take which should end at once.
 const LIMIT_S: &str = "30";
@@ -34,6 +34,7 @@ pub(crate) fn in_machine(mut machine: TestMachine) -> Got {
     if before != sealed(&machine) {
         return Err("O3: sealed memory or tables have changed".to_owned());
     }
+    window::check(&machine)?;
     let end = record.end().ok_or("O1: an end record that cannot be read")?;
     let output = machine.output();
     if matches!(end, End::Exit(GuestExit::Status(60))) {

@@ -16,8 +16,8 @@ use crate::case::Got;
 use crate::guest;
 use crate::host::Host;
 use trouble::Trouble;
-use watch::Watch;
-pub(crate) use watch::resident_kib;
+pub(crate) use trouble::{TAP, flood, ip, make_tap};
+pub(crate) use watch::{Watch, resident_kib};
 
 /// What a run gets to end.
 const GRACE_S: &str = "0.2";
@@ -101,11 +101,11 @@ fn attack(host: Host, time: Duration, root: bool) -> Got {
 
 /// Numbers that differ from round to round and are the same in every soak (a linear congruential generator, Knuth's).
 #[derive(Debug)]
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     /// Below `limit`.
-    const fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) const fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }

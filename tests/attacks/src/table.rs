@@ -1,7 +1,11 @@
 //! All cases, by section of the catalogue.
 
 mod calls;
+mod devices;
 mod files;
+mod guests;
+mod hosts;
+mod images;
 mod instructions;
 mod machines;
 mod memory;
@@ -9,6 +13,7 @@ pub(crate) mod one_image;
 mod race;
 mod resources;
 mod sweeps;
+mod walls;
 
 use crate::case::Case;
 
@@ -22,7 +27,12 @@ pub(crate) fn all() -> Vec<Case> {
         race::cases(),
         one_image::cases(),
         files::cases(),
+        images::cases(),
+        guests::cases(),
         resources::cases(),
+        devices::cases(),
+        hosts::cases(),
+        walls::cases(),
     ]
     .into_iter()
     .flatten()

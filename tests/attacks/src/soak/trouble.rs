@@ -11,7 +11,7 @@ use super::{DISK_BYTES, Random, disk, started};
 use crate::host::Host;
 
 /// Its interface, and a neighbour that the host believes to be behind it.
-const TAP: &str = "tap0";
+pub(crate) const TAP: &str = "tap0";
 const HOST: &str = "10.77.0.1";
 const GUEST: &str = "10.77.0.2";
 
@@ -29,14 +29,7 @@ impl Trouble {
     /// Starts the adversary.
     pub(super) fn new(host: Host, root: bool) -> Result<Self, String> {
         if root {
-            for line in [
-                format!("tuntap add dev {TAP} mode tap"),
-                format!("addr add {HOST}/24 dev {TAP}"),
-                format!("link set {TAP} up"),
-                format!("neigh add {GUEST} lladdr 02:00:00:00:00:02 dev {TAP}"),
-            ] {
-                ip(&line)?;
-            }
+            make_tap()?;
         }
         let disk = disk()?;
         let net = if root { format!("net=tap:{TAP}") } else { "net=user".to_owned() };
@@ -95,8 +88,21 @@ impl Trouble {
     }
 }
 
+/// Makes an interface that is up, with the neighbour behind it.
+pub(crate) fn make_tap() -> Result<(), String> {
+    for line in [
+        format!("tuntap add dev {TAP} mode tap"),
+        format!("addr add {HOST}/24 dev {TAP}"),
+        format!("link set {TAP} up"),
+        format!("neigh add {GUEST} lladdr 02:00:00:00:00:02 dev {TAP}"),
+    ] {
+        ip(&line)?;
+    }
+    Ok(())
+}
+
 /// Frames from the host, more than the interface's queue holds, of all sizes.
-fn flood(random: &mut Random) -> Result<(), String> {
+pub(crate) fn flood(random: &mut Random) -> Result<(), String> {
     let socket = UdpSocket::bind("0.0.0.0:0").map_err(|error| error.to_string())?;
     let text = vec![0x5a; 9_000];
     for _ in 0..2_000 {
@@ -108,7 +114,7 @@ fn flood(random: &mut Random) -> Result<(), String> {
 }
 
 /// Runs `ip`.
-pub(super) fn ip(line: &str) -> Result<(), String> {
+pub(crate) fn ip(line: &str) -> Result<(), String> {
     let output = Command::new("ip").args(line.split(' ')).output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stderr);
     if output.status.success() { Ok(()) } else { Err(format!("ip {line}: {said}")) }

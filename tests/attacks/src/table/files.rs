@@ -32,7 +32,7 @@ fn refused(code: &'static [&'static str]) -> Expected {
 }
 
 /// Exit code of a program that must have said why in one line.
-fn in_one_line(run: &Run) -> Got {
+pub(super) fn in_one_line(run: &Run) -> Got {
     let line = run.stderr.strip_suffix('\n').unwrap_or_default();
     if line.starts_with("ringwall: ") && !line.contains('\n') && run.stdout.is_empty() {
         Ok(format!("exit {}, one line", run.code))

@@ -14,8 +14,8 @@ use crate::soak;
 
 const NO_LAB: &str = "there is no shell, and what is tested does not meet the processor";
 /// What a monitor gets to end, and what it may need beyond that.
-const GRACE_S: &str = "0.2";
-const BOUND: Duration = Duration::from_millis(3_000);
+pub(super) const GRACE_S: &str = "0.2";
+pub(super) const BOUND: Duration = Duration::from_millis(3_000);
 
 /// The cases.
 pub(super) fn cases() -> Vec<Case> {
@@ -76,7 +76,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// Starts an attack that never ends, asks it to, and sees that it is gone in time.
-fn obeys_sigterm(host: Host, words: &[&str]) -> Got {
+pub(super) fn obeys_sigterm(host: Host, words: &[&str]) -> Got {
     let running = guest::start(host, &["--grace", GRACE_S], words);
     let group = running.pid();
     std::thread::sleep(Duration::from_millis(100));
