@@ -41,12 +41,13 @@ fn print(rows: &[Row]) {
 fn rival(app: App) -> &'static str {
     match app {
         App::Hello => "Solo5's hello: 21,500 bytes",
-        App::Web => "IncludeOS's load balancer of 2017: 2,000,000 bytes",
+        App::Lb => "IncludeOS's load balancer of 2017: 2,000,000 bytes",
         App::Crash
         | App::Attack
         | App::Probe
         | App::Disk
         | App::Echo
+        | App::Web
         | App::Forge
         | App::Adversary
         | App::Fuzzer => "",

@@ -29,10 +29,12 @@ pub enum App {
     Adversary,
     /// Runs fuzz programs.
     Fuzzer,
+    /// Load balancer.
+    Lb,
 }
 
 /// All of them.
-pub const APPS: [App; 10] = [
+pub const APPS: [App; 11] = [
     App::Hello,
     App::Crash,
     App::Attack,
@@ -43,6 +45,7 @@ pub const APPS: [App; 10] = [
     App::Forge,
     App::Adversary,
     App::Fuzzer,
+    App::Lb,
 ];
 
 impl App {
@@ -60,6 +63,7 @@ impl App {
             Self::Forge => "forge",
             Self::Adversary => "adversary",
             Self::Fuzzer => "fuzzer",
+            Self::Lb => "lb",
         }
     }
 

@@ -192,7 +192,9 @@ impl Driver for NetDriver {
             for (nic, ring) in rings.iter_mut().enumerate() {
                 worked |= ring.take_in(nic, stack, now);
             }
-            stack.poll(now) || worked
+            // Tasks come before connections are looked at: what they have to say about it leaves with the acknowledgement, and a
+            // connection is looked at once, not before and after.
+            worked || stack.poll(now)
         })
         .unwrap_or(false)
     }

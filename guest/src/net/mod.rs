@@ -59,7 +59,8 @@ use core::task::Poll;
 
 pub use error::Error;
 pub use tcp::{
-    Buffers, ListenOptions, OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpListener, TcpStream, WriteHalf,
+    Buffers, ForwardError, Forwarded, ListenOptions, OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpListener,
+    TcpStream, WriteHalf,
 };
 pub use udp::UdpSocket;
 
@@ -201,6 +202,12 @@ pub fn configure(nic: usize, config: StaticConfig) {
 #[must_use]
 pub fn configs() -> Vec<Config> {
     driver::with(|stack| stack.nics.iter().map(nic::Nic::config).collect())
+}
+
+/// How many TCP connections with such buffers there is memory for, if there are no others: they share half of the heap.
+#[must_use]
+pub fn capacity(buffers: Buffers) -> usize {
+    driver::with(|stack| stack.tcp.table.capacity(buffers))
 }
 
 /// Counts of what the network holds and has done.

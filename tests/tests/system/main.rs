@@ -13,6 +13,7 @@ mod fuzz;
 mod hello;
 mod hypercalls;
 mod invariants;
+mod lb;
 mod names;
 mod network;
 mod new;

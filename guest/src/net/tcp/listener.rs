@@ -38,16 +38,25 @@ pub(super) struct Listener {
     /// Connections to be accepted, in order of arrival.
     pub(super) ready: VecDeque<ConnectionId>,
     pub(super) waiting: Vec<Waker>,
+    /// Nobody new is taken.
+    pub(super) closing: bool,
 }
 
 impl Listener {
     pub(super) fn new(address: Option<IpAddr>, options: ListenOptions) -> Self {
-        Self { address, options, handshakes: Vec::new(), ready: VecDeque::new(), waiting: Vec::new() }
+        Self {
+            address,
+            options,
+            handshakes: Vec::new(),
+            ready: VecDeque::new(),
+            waiting: Vec::new(),
+            closing: false,
+        }
     }
 
     /// Whether a connection to `address` is for this listener.
     pub(super) fn accepts(&self, address: IpAddr) -> bool {
-        self.address.is_none_or(|own| own == address)
+        !self.closing && self.address.is_none_or(|own| own == address)
     }
 
     /// Makes room for a handshake. Gives the one to drop for it, or an error if the newcomer must come again.
@@ -68,5 +77,18 @@ impl Listener {
     pub(super) fn forget(&mut self, id: ConnectionId) {
         self.handshakes.retain(|(_, other)| *other != id);
         self.ready.retain(|other| *other != id);
+        if self.is_done() {
+            self.wake();
+        }
+    }
+
+    /// Whether nobody will ever be accepted again.
+    pub(super) fn is_done(&self) -> bool {
+        self.closing && self.handshakes.is_empty() && self.ready.is_empty()
+    }
+
+    /// Wakes all who wait to accept.
+    pub(super) fn wake(&mut self) {
+        self.waiting.drain(..).for_each(Waker::wake);
     }
 }

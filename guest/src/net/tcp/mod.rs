@@ -1,6 +1,7 @@
 //! TCP: listeners and streams.
 
 mod connection;
+mod forward;
 mod halves;
 mod listener;
 mod operations;
@@ -14,6 +15,7 @@ mod timers;
 pub use connection::Buffers;
 #[cfg(test)]
 pub(super) use connection::ConnectionId;
+pub use forward::{ForwardError, Forwarded};
 pub use halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 pub use listener::ListenOptions;
 pub(super) use state::TcpState;
@@ -57,15 +59,21 @@ impl TcpListener {
         self.port
     }
 
+    /// Refuses newcomers from now on. Those whose handshake has begun may already believe that they are connected: they are still
+    /// accepted, so that nobody is lost who was there in time.
+    pub fn stop(&self) {
+        driver::with(|stack| stack.tcp_stop_listening(self.port));
+    }
+
     /// Waits for the next connection. Several tasks may wait; each connection goes to one of them. Cancelling loses nothing.
     ///
     /// # Errors
-    /// None at present.
+    /// [`super::Error::NotConnected`] after [`Self::stop`], when all have been accepted that were there before.
     pub async fn accept(&self) -> Result<(TcpStream, SocketAddr)> {
         let accept = |context: &mut core::task::Context<'_>| {
             driver::with(|stack| stack.tcp_accept(self.port, context.waker()))
         };
-        let (id, tuple) = poll_fn(accept).await;
+        let (id, tuple) = poll_fn(accept).await?;
         Ok((TcpStream::new(id, tuple), tuple.remote()))
     }
 }

@@ -41,14 +41,29 @@ impl Stack {
         }
     }
 
+    /// Takes nobody new on a listening port. Whose handshake has begun is still accepted.
+    pub(in crate::net) fn tcp_stop_listening(&mut self, port: u16) {
+        if let Some(listener) = self.tcp.listeners.get_mut(port) {
+            listener.closing = true;
+            listener.wake();
+        }
+    }
+
     /// The next connection of a listening port.
-    pub(in crate::net) fn tcp_accept(&mut self, port: u16, waker: &Waker) -> Poll<(ConnectionId, Tuple)> {
+    pub(in crate::net) fn tcp_accept(
+        &mut self,
+        port: u16,
+        waker: &Waker,
+    ) -> Poll<Result<(ConnectionId, Tuple), Error>> {
         let Some(listener) = self.tcp.listeners.get_mut(port) else { return Poll::Pending };
         while let Some(id) = listener.ready.pop_front() {
             if let Some(connection) = self.tcp.table.get(id) {
                 connection.owner = Owner::Application(1);
-                return Poll::Ready((id, connection.tuple));
+                return Poll::Ready(Ok((id, connection.tuple)));
             }
+        }
+        if listener.is_done() {
+            return Poll::Ready(Err(Error::NotConnected));
         }
         add_waker(&mut listener.waiting, waker);
         Poll::Pending

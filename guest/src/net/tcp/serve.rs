@@ -1,7 +1,5 @@
 //! Turns: which connection sends when, and what its state then means.
 
-use alloc::vec::Vec;
-use core::task::Waker;
 use core::time::Duration;
 
 use super::connection::{Connection, ConnectionId, Owner, Verdict};
@@ -82,8 +80,7 @@ impl Stack {
         connection.owner = Owner::Listener;
         connection.deadline = Instant::FAR_FUTURE;
         listener.ready.push_back(id);
-        let waiting: Vec<Waker> = listener.waiting.drain(..).collect();
-        waiting.into_iter().for_each(Waker::wake);
+        listener.wake();
     }
 }
 

@@ -2,11 +2,13 @@
 
 use core::future::poll_fn;
 use core::net::SocketAddr;
+use core::task::Waker;
 use core::time::Duration;
 
 use embedded_io_async::{ErrorType, Read, Write};
 
 use super::connection::{Buffers, ConnectionId};
+use super::forward::{ForwardError, Forwarded};
 use super::halves::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::net::packet::Tuple;
 use crate::net::{Error, Result, driver};
@@ -92,6 +94,15 @@ impl TcpStream {
     pub fn abort(self) {
         driver::with(|stack| stack.tcp_release(self.id, true));
         // Dropping `self` finds nothing left to end in order.
+    }
+
+    /// Moves what has arrived here straight into what `to` sends, as much as there is and as `to` has room for, without a buffer
+    /// in between. Never waits; the task is woken when this is worth another call.
+    ///
+    /// # Errors
+    /// [`ForwardError`] says which of the two has failed.
+    pub fn forward(&mut self, to: &mut Self, waker: &Waker) -> core::result::Result<Forwarded, ForwardError> {
+        driver::with(|stack| stack.tcp_forward(self.id, to.id, waker))
     }
 
     /// Both halves, borrowed, to read and write at once in one task.

@@ -76,6 +76,24 @@ impl Table {
         (connection.id == id).then_some(connection)
     }
 
+    /// Two different connections at once.
+    pub(super) fn get_two(
+        &mut self,
+        one: ConnectionId,
+        other: ConnectionId,
+    ) -> Option<(&mut Connection, &mut Connection)> {
+        if one.slot == other.slot {
+            return None;
+        }
+        let (first, second) = self.slots.get2_mut(one.slot, other.slot)?;
+        (first.id == one && second.id == other).then_some((&mut **first, &mut **second))
+    }
+
+    /// How many connections with such buffers there is memory for, if there are no others.
+    pub(in crate::net) fn capacity(&self, buffers: Buffers) -> usize {
+        (self.budget_bytes / buffers.held_bytes()).min(MAX_CONNECTIONS)
+    }
+
     /// Adds the connection that `make` builds for the name it is given, if there is room for its buffers.
     pub(super) fn insert(
         &mut self,

@@ -1,5 +1,6 @@
 //! The stack against itself: two of them joined by a link that can lose, reorder and spoil frames.
 
+mod forward;
 mod hostile;
 mod link;
 mod names;
@@ -125,8 +126,8 @@ fn ready<T>(poll: Poll<T>) -> T {
 
 fn accept(stack: &mut Stack, port: u16) -> Option<ConnectionId> {
     match stack.tcp_accept(port, Waker::noop()) {
-        Poll::Ready((id, _)) => Some(id),
-        Poll::Pending => None,
+        Poll::Ready(Ok((id, _))) => Some(id),
+        Poll::Ready(Err(_)) | Poll::Pending => None,
     }
 }
 

@@ -33,7 +33,12 @@ pub(crate) fn rows() -> Vec<Row> {
         assert_eq!(report.image.bytes, bytes, "{}: the report is of another image", app.name());
         Row { app, bytes, content, limit, segments: report.segments }
     };
-    vec![row(App::Hello, 0, 16 * 1024), row(App::Echo, 0, 250_000), row(App::Web, content(), 350_000)]
+    vec![
+        row(App::Hello, 0, 16 * 1024),
+        row(App::Echo, 0, 250_000),
+        row(App::Lb, 0, 350_000),
+        row(App::Web, content(), 350_000),
+    ]
 }
 
 /// Bytes of the bodies that `web` serves: each file's, once for each coding.

@@ -44,6 +44,8 @@ enum Kind {
     Net,
     /// `web` and nginx under wrk (as root)
     Http,
+    /// `lb` and HAProxy under wrk (as root)
+    Lb,
     /// `ringwall audit` of a large image
     Audit,
 }
@@ -55,6 +57,7 @@ impl Kind {
             Self::Hypercall => "hypercall",
             Self::Net => "net",
             Self::Http => "http",
+            Self::Lb => "lb",
             Self::Audit => "audit",
         }
     }
@@ -62,7 +65,7 @@ impl Kind {
     const fn rounds(self) -> usize {
         match self {
             Self::Boot | Self::Hypercall => 200,
-            Self::Net | Self::Http => network::ROUNDS,
+            Self::Net | Self::Http | Self::Lb => network::ROUNDS,
             Self::Audit => 10,
         }
     }
@@ -121,6 +124,7 @@ fn measure(arguments: &Arguments) -> Result<Vec<Comparison>, Failure> {
         Kind::Hypercall => hypercall::measure(arguments.backend, rounds),
         Kind::Net => network::measure(arguments.backend, rounds, arguments.only),
         Kind::Http => network::measure_http(arguments.backend, rounds),
+        Kind::Lb => network::measure_lb(arguments.backend, rounds),
         Kind::Audit => audit::measure(rounds),
     }
 }

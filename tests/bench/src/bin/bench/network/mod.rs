@@ -7,9 +7,12 @@ mod flood;
 mod frames;
 mod guest;
 mod http;
+mod lb;
 mod native;
+mod nginx;
 mod rest;
 mod world;
+mod wrk;
 
 use bench::result::Comparison;
 use bench::statistics::median;
@@ -57,6 +60,11 @@ pub(crate) fn measure(
 /// `web` beside nginx.
 pub(crate) fn measure_http(backend: Backend, rounds: usize) -> Result<Vec<Comparison>, Failure> {
     http::measure(&World::new()?, backend, rounds)
+}
+
+/// `lb` beside HAProxy.
+pub(crate) fn measure_lb(backend: Backend, rounds: usize) -> Result<Vec<Comparison>, Failure> {
+    lb::measure(&World::new()?, backend, rounds)
 }
 
 /// Both sides in turn, `rounds` times.
