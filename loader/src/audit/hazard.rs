@@ -1,6 +1,5 @@
 //! Instructions that no appliance has a use for.
 
-use Mnemonic as M;
 use iced_x86::{Code, Instruction, Mnemonic, OpKind};
 use serde::Serialize;
 
@@ -58,43 +57,55 @@ pub enum Hazard {
     Other,
 }
 
+/// A mnemonic, and its name. All names of all mnemonics, which `Debug` has, are a table that every start of the program pays for.
+type Named = (Mnemonic, &'static str);
+
+macro_rules! named {
+    [$($mnemonic:ident),* $(,)?] => { &[$((Mnemonic::$mnemonic, stringify!($mnemonic))),*] };
+}
+
+/// Instructions that evidence may name and that are no hazards, or not always.
+const OTHERS: &[Named] = named![
+    Rdtsc, Rdtscp, Cpuid, Rdpid, Mov, Pop, Jmp, Call, Add, Sub, And, Lea, Enter, Leave, Xchg, INVALID,
+];
+
 #[rustfmt::skip]
-const KINDS: &[(Hazard, &[Mnemonic])] = &[
-    (Hazard::Vmcall, &[M::Vmcall]),
-    (Hazard::Vmmcall, &[M::Vmmcall, M::Vmgexit]),
-    (Hazard::Syscall, &[M::Syscall]),
-    (Hazard::Sysenter, &[M::Sysenter]),
-    (Hazard::SoftwareInterrupt, &[M::Int, M::Int1, M::Into]),
-    (Hazard::PortIo, &[M::In, M::Insb, M::Insw, M::Insd, M::Out, M::Outsb, M::Outsw, M::Outsd]),
-    (Hazard::Halt, &[M::Hlt, M::Cli, M::Sti]),
-    (Hazard::ControlRegister, &[M::Clts, M::Lmsw]),
-    (Hazard::DescriptorLoad, &[M::Lgdt, M::Lidt, M::Lldt, M::Ltr]),
-    (Hazard::DescriptorStore, &[M::Sgdt, M::Sidt, M::Sldt, M::Str, M::Smsw]),
-    (Hazard::Msr, &[
-        M::Rdmsr, M::Wrmsr, M::Rdmsrlist, M::Wrmsrlist, M::Wrmsrns, M::Rdpmc, M::Rdpru, M::Xsetbv, M::Swapgs, M::Lkgs, M::Hreset,
+const KINDS: &[(Hazard, &[Named])] = &[
+    (Hazard::Vmcall, named![Vmcall]),
+    (Hazard::Vmmcall, named![Vmmcall, Vmgexit]),
+    (Hazard::Syscall, named![Syscall]),
+    (Hazard::Sysenter, named![Sysenter]),
+    (Hazard::SoftwareInterrupt, named![Int, Int1, Into]),
+    (Hazard::PortIo, named![In, Insb, Insw, Insd, Out, Outsb, Outsw, Outsd]),
+    (Hazard::Halt, named![Hlt, Cli, Sti]),
+    (Hazard::ControlRegister, named![Clts, Lmsw]),
+    (Hazard::DescriptorLoad, named![Lgdt, Lidt, Lldt, Ltr]),
+    (Hazard::DescriptorStore, named![Sgdt, Sidt, Sldt, Str, Smsw]),
+    (Hazard::Msr, named![
+        Rdmsr, Wrmsr, Rdmsrlist, Wrmsrlist, Wrmsrns, Rdpmc, Rdpru, Xsetbv, Swapgs, Lkgs, Hreset,
     ]),
-    (Hazard::Cache, &[M::Invd, M::Wbinvd, M::Wbnoinvd, M::Invlpg, M::Invlpga, M::Invlpgb, M::Invpcid, M::Tlbsync]),
-    (Hazard::KernelReturn, &[
-        M::Iret, M::Iretd, M::Iretq, M::Sysret, M::Sysretq, M::Sysexit, M::Sysexitq, M::Eretu, M::Erets, M::Rsm,
+    (Hazard::Cache, named![Invd, Wbinvd, Wbnoinvd, Invlpg, Invlpga, Invlpgb, Invpcid, Tlbsync]),
+    (Hazard::KernelReturn, named![
+        Iret, Iretd, Iretq, Sysret, Sysretq, Sysexit, Sysexitq, Eretu, Erets, Rsm,
     ]),
-    (Hazard::FarTransfer, &[M::Retf]),
-    (Hazard::SegmentLoad, &[M::Lds, M::Les, M::Lfs, M::Lgs, M::Lss]),
-    (Hazard::SegmentBase, &[M::Wrfsbase, M::Wrgsbase]),
-    (Hazard::ProtectionKey, &[M::Rdpkru, M::Wrpkru]),
-    (Hazard::ExtendedState, &[M::Xrstor, M::Xrstor64, M::Xrstors, M::Xrstors64, M::Xsaves, M::Xsaves64]),
-    (Hazard::Virtualisation, &[
-        M::Vmxon, M::Vmxoff, M::Vmlaunch, M::Vmresume, M::Vmread, M::Vmwrite, M::Vmptrld, M::Vmptrst, M::Vmclear, M::Vmfunc,
-        M::Vmrun, M::Vmload, M::Vmsave, M::Stgi, M::Clgi, M::Skinit, M::Invept, M::Invvpid,
+    (Hazard::FarTransfer, named![Retf]),
+    (Hazard::SegmentLoad, named![Lds, Les, Lfs, Lgs, Lss]),
+    (Hazard::SegmentBase, named![Wrfsbase, Wrgsbase]),
+    (Hazard::ProtectionKey, named![Rdpkru, Wrpkru]),
+    (Hazard::ExtendedState, named![Xrstor, Xrstor64, Xrstors, Xrstors64, Xsaves, Xsaves64]),
+    (Hazard::Virtualisation, named![
+        Vmxon, Vmxoff, Vmlaunch, Vmresume, Vmread, Vmwrite, Vmptrld, Vmptrst, Vmclear, Vmfunc,
+        Vmrun, Vmload, Vmsave, Stgi, Clgi, Skinit, Invept, Invvpid,
     ]),
-    (Hazard::TrustedExecution, &[
-        M::Encls, M::Enclu, M::Enclv, M::Getsec, M::Getsecq, M::Seamcall, M::Seamops, M::Seamret, M::Tdcall, M::Pconfig,
-        M::Psmash, M::Pvalidate, M::Rmpadjust, M::Rmpquery, M::Rmpupdate, M::Pbndkb, M::Loadiwkey, M::Enqcmd, M::Enqcmds,
+    (Hazard::TrustedExecution, named![
+        Encls, Enclu, Enclv, Getsec, Getsecq, Seamcall, Seamops, Seamret, Tdcall, Pconfig,
+        Psmash, Pvalidate, Rmpadjust, Rmpquery, Rmpupdate, Pbndkb, Loadiwkey, Enqcmd, Enqcmds,
     ]),
-    (Hazard::Waiting, &[M::Monitor, M::Mwait, M::Monitorx, M::Mwaitx, M::Umonitor, M::Umwait, M::Tpause]),
-    (Hazard::UserInterrupt, &[M::Clui, M::Stui, M::Testui, M::Senduipi, M::Uiret]),
-    (Hazard::ShadowStack, &[
-        M::Wrssd, M::Wrssq, M::Wrussd, M::Wrussq, M::Setssbsy, M::Clrssbsy, M::Rstorssp, M::Saveprevssp, M::Incsspd, M::Incsspq,
-        M::Stac, M::Clac,
+    (Hazard::Waiting, named![Monitor, Mwait, Monitorx, Mwaitx, Umonitor, Umwait, Tpause]),
+    (Hazard::UserInterrupt, named![Clui, Stui, Testui, Senduipi, Uiret]),
+    (Hazard::ShadowStack, named![
+        Wrssd, Wrssq, Wrussd, Wrussq, Setssbsy, Clrssbsy, Rstorssp, Saveprevssp, Incsspd, Incsspq,
+        Stac, Clac,
     ]),
 ];
 
@@ -107,7 +118,7 @@ impl Classifier {
     pub(super) fn new() -> Self {
         let mut by_mnemonic = vec![None; Mnemonic::values().len()];
         for (hazard, mnemonics) in KINDS {
-            for mnemonic in *mnemonics {
+            for (mnemonic, _) in *mnemonics {
                 if let Some(slot) = by_mnemonic.get_mut(*mnemonic as usize) {
                     *slot = Some(*hazard);
                 }
@@ -144,10 +155,12 @@ fn loads_segment(instruction: &Instruction) -> bool {
 
 /// Whether an instruction reads the time-stamp counter or identifies the processor.
 pub(super) fn looks_at_host(code: Code) -> bool {
-    matches!(code.mnemonic(), M::Rdtsc | M::Rdtscp | M::Cpuid | M::Rdpid)
+    matches!(code.mnemonic(), Mnemonic::Rdtsc | Mnemonic::Rdtscp | Mnemonic::Cpuid | Mnemonic::Rdpid)
 }
 
 /// An instruction's name as assemblers write it.
 pub(super) fn name(mnemonic: Mnemonic) -> String {
-    format!("{mnemonic:?}").to_ascii_lowercase()
+    let hazards = KINDS.iter().flat_map(|(_, mnemonics)| *mnemonics);
+    let found = hazards.chain(OTHERS).find(|(known, _)| *known == mnemonic);
+    found.map_or_else(|| format!("instruction {}", mnemonic as u32), |(_, name)| name.to_ascii_lowercase())
 }

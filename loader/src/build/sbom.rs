@@ -8,15 +8,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use cargo_metadata::{DependencyKind, Metadata, Package, PackageId, TargetKind};
-use cyclonedx_bom::external_models::spdx::SpdxExpression;
-use cyclonedx_bom::models::component::{Classification, Component, Components, Scope};
-use cyclonedx_bom::models::dependency::{Dependencies, Dependency};
-use cyclonedx_bom::models::hash::{Hash, HashAlgorithm, HashValue, Hashes};
-use cyclonedx_bom::models::license::{LicenseChoice, Licenses};
-use cyclonedx_bom::models::metadata::Metadata as Subject;
-use cyclonedx_bom::models::property::{Properties, Property};
-use cyclonedx_bom::models::tool::{Tool, Tools};
-use cyclonedx_bom::prelude::{Bom, NormalizedString, Purl, SpecVersion, UrnUuid};
+use serde_json::{Value, json};
 
 use super::report::Report;
 
@@ -38,7 +30,7 @@ pub(super) fn document(
     let reference = |id: &PackageId| {
         packages.get(id).map(|package| reference(&package.name, &package.version.to_string()))
     };
-    let mut components: Vec<Component> = dependencies
+    let mut components: Vec<Value> = dependencies
         .keys()
         .filter(|&&id| id != root)
         .filter_map(|id| packages.get(id))
@@ -59,28 +51,33 @@ pub(super) fn document(
     components.extend(of_rust.map(|code| {
         component("generic", &format!("rust-{}", code.package), &code.version, Some(RUST_LICENSE), code.bytes)
     }));
-    components.sort_by(|left, right| left.bom_ref.cmp(&right.bom_ref));
-    let mut edges: Vec<Dependency> = dependencies
+    components.sort_by_key(reference_of);
+    let mut edges: Vec<Value> = dependencies
         .iter()
         .filter_map(|(id, needs)| {
-            let mut dependencies: Vec<String> = needs.iter().filter_map(|id| reference(id)).collect();
-            dependencies.sort();
-            Some(Dependency { dependency_ref: reference(id)?, dependencies })
+            let mut needs: Vec<String> = needs.iter().filter_map(|id| reference(id)).collect();
+            needs.sort();
+            Some(json!({ "ref": reference(id)?, "dependsOn": needs }))
         })
         .collect();
-    edges.sort_by(|left, right| left.dependency_ref.cmp(&right.dependency_ref));
-    let bom = Bom {
-        spec_version: SpecVersion::V1_5,
-        serial_number: serial_number(&report.image.sha256),
-        metadata: Some(subject(packages.get(root)?, report)),
-        components: Some(Components(components)),
-        dependencies: Some(Dependencies(edges)),
-        ..Bom::default()
-    };
-    let mut json = Vec::new();
-    bom.output_as_json_v1_5(&mut json).ok()?;
+    edges.sort_by_key(reference_of);
+    let bom = json!({
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "serialNumber": serial_number(&report.image.sha256)?,
+        "version": 1,
+        "metadata": subject(packages.get(root)?, report),
+        "components": components,
+        "dependencies": edges,
+    });
+    let mut json = serde_json::to_vec_pretty(&bom).ok()?;
     json.push(b'\n');
     Some(json)
+}
+
+fn reference_of(entry: &Value) -> Option<String> {
+    let reference = entry.get("bom-ref").or_else(|| entry.get("ref"))?;
+    reference.as_str().map(str::to_owned)
 }
 
 /// The packages that an image's code can come from, each with those that it needs of them.
@@ -117,52 +114,55 @@ fn code_of(report: &Report, name: &str, version: &str) -> u64 {
     own.map(|code| code.bytes).sum()
 }
 
-fn component(kind: &str, name: &str, version: &str, license: Option<&str>, code_bytes: u64) -> Component {
-    let mut component = Component::new(Classification::Library, name, version, None);
-    component.purl = Purl::new(kind, name, version).ok();
-    component.bom_ref = Some(match kind {
-        "cargo" => reference(name, version),
-        _ => format!("pkg:{kind}/{name}@{version}"),
-    });
-    component.scope = Some(if code_bytes > 0 { Scope::Required } else { Scope::Excluded });
-    component.licenses = licenses(license);
-    component.properties =
-        Some(Properties(vec![Property::new("ringwall:code_bytes", &code_bytes.to_string())]));
-    component
+fn component(kind: &str, name: &str, version: &str, license: Option<&str>, code_bytes: u64) -> Value {
+    let reference = format!("pkg:{kind}/{name}@{version}");
+    // The only character of names and versions that a package URL has another use for.
+    let purl = reference.replace('+', "%2B");
+    json!({
+        "type": "library",
+        "bom-ref": reference,
+        "purl": purl,
+        "name": name,
+        "version": version,
+        "scope": if code_bytes > 0 { "required" } else { "excluded" },
+        "licenses": licenses(license),
+        "properties": [{ "name": "ringwall:code_bytes", "value": code_bytes.to_string() }],
+    })
 }
 
 fn reference(name: &str, version: &str) -> String {
     format!("pkg:cargo/{name}@{version}")
 }
 
-fn licenses(expression: Option<&str>) -> Option<Licenses> {
-    let expression = SpdxExpression::parse_lax(expression?.to_owned()).ok()?;
-    Some(Licenses(vec![LicenseChoice::Expression(expression)]))
+/// An SPDX expression, for which crates used to write `/` in place of `OR`.
+fn licenses(expression: Option<&str>) -> Value {
+    expression
+        .map_or_else(|| json!([]), |expression| json!([{ "expression": expression.replace('/', " OR ") }]))
 }
 
 /// The image itself, and what made it.
-fn subject(package: &Package, report: &Report) -> Subject {
-    let mut image = Component::new(Classification::Application, &report.name, &report.version, None);
-    image.bom_ref = Some(reference(&report.name, &report.version));
-    image.licenses = licenses(package.license.as_deref());
-    image.hashes = Some(Hashes(vec![Hash {
-        alg: HashAlgorithm::SHA_256,
-        content: HashValue(report.image.sha256.clone()),
-    }]));
-    image.properties = Some(Properties(vec![Property::new("ringwall:seed", &report.seed.to_string())]));
-    let tool = |name: &str, version: &str| Tool {
-        name: Some(NormalizedString::new(name)),
-        version: Some(NormalizedString::new(version)),
-        ..Tool::default()
-    };
-    let tools = vec![tool("ringwall", &report.ringwall), tool("rustc", &report.toolchain.rustc)];
-    Subject { component: Some(image), tools: Some(Tools::List(tools)), ..Subject::default() }
+fn subject(package: &Package, report: &Report) -> Value {
+    json!({
+        "tools": [
+            { "name": "ringwall", "version": report.ringwall },
+            { "name": "rustc", "version": report.toolchain.rustc },
+        ],
+        "component": {
+            "type": "application",
+            "bom-ref": reference(&report.name, &report.version),
+            "name": report.name,
+            "version": report.version,
+            "licenses": licenses(package.license.as_deref()),
+            "hashes": [{ "alg": "SHA-256", "content": report.image.sha256 }],
+            "properties": [{ "name": "ringwall:seed", "value": report.seed.to_string() }],
+        },
+    })
 }
 
 /// A UUID of RFC 9562's version 8, "custom", out of the image's digest.
-fn serial_number(sha256: &str) -> Option<UrnUuid> {
+fn serial_number(sha256: &str) -> Option<String> {
     let part = |start, end| sha256.get(start..end);
     let (a, b, c) = (part(0, 8)?, part(8, 12)?, part(13, 16)?);
     let (d, e) = (part(17, 20)?, part(20, 32)?);
-    UrnUuid::new(format!("urn:uuid:{a}-{b}-8{c}-8{d}-{e}")).ok()
+    Some(format!("urn:uuid:{a}-{b}-8{c}-8{d}-{e}"))
 }

@@ -9,7 +9,6 @@ use loader::symbols::{Symbols, SymbolsError};
 
 use super::error::CommandError;
 
-/// Check every hardening property of an image, with evidence
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Ends with 0 if every check passes, with 65 if one fails or the file cannot be read.

@@ -9,7 +9,6 @@ use loader::signature::SecretKey;
 
 use super::error::CommandError;
 
-/// Build an appliance crate into a sealed image
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Crate folder

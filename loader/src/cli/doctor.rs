@@ -3,7 +3,6 @@
 use hvcall::ExitCode;
 use loader::doctor::sandbox;
 
-/// Say what this host offers, and what to do about what it lacks
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Print JSON

@@ -21,10 +21,6 @@ const FOUND: ExitCode = ExitCode(1);
 /// Time that an input has when it is made smaller.
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
-/// Fuzz the hypercall boundary, and everything else that hostile bytes meet
-///
-/// Runs until something is found, or until --seconds have passed, or for ever. A finding is a file; the command that reproduces it is
-/// printed, with the calls that it makes. The exit status is 1 if something was found.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// What to fuzz

@@ -8,7 +8,6 @@ use loader::signature::{self, PublicKey, SecretKey};
 
 use super::error::CommandError;
 
-/// Make a key pair for signing images: NAME.key, which stays secret, and NAME.pub
 #[derive(Debug, clap::Args)]
 pub(crate) struct KeyArguments {
     /// Path of the two files, without extension
@@ -18,7 +17,6 @@ pub(crate) struct KeyArguments {
     no_password: bool,
 }
 
-/// Sign an image, into IMAGE.minisig beside it
 #[derive(Debug, clap::Args)]
 pub(crate) struct SignArguments {
     /// Image file
@@ -28,7 +26,6 @@ pub(crate) struct SignArguments {
     key: PathBuf,
 }
 
-/// Check an image's signature, as `ringwall run --require-key` does
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArguments {
     /// Image file

@@ -26,16 +26,30 @@ struct Cli {
     command: Command,
 }
 
+/// Each describes its options only once it was named: building all of them takes longer than a machine's tables.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Command {
+    /// Make a new appliance crate
     New(new::Arguments),
+    /// Build an appliance crate into a sealed image
     Build(build::Arguments),
+    /// Check every hardening property of an image, with evidence
     Audit(audit::Arguments),
+    /// Run an appliance: a sealed image, or a crate folder that is built first
     Run(Box<run::Arguments>),
+    /// Make a key pair for signing images: NAME.key, which stays secret, and NAME.pub
     Key(key::KeyArguments),
+    /// Sign an image, into IMAGE.minisig beside it
     Sign(key::SignArguments),
+    /// Check an image's signature, as `ringwall run --require-key` does
     Verify(key::VerifyArguments),
+    /// Say what this host offers, and what to do about what it lacks
     Doctor(doctor::Arguments),
+    /// Fuzz the hypercall boundary, and everything else that hostile bytes meet
+    ///
+    /// Runs until something is found, or until --seconds have passed, or for ever. A finding is a file; the command that reproduces it is
+    /// printed, with the calls that it makes. The exit status is 1 if something was found.
     Fuzz(Box<fuzz::Arguments>),
 }
 

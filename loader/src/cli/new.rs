@@ -6,7 +6,6 @@ use hvcall::ExitCode;
 
 use super::error::CommandError;
 
-/// Make a new appliance crate
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:

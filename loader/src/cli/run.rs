@@ -22,7 +22,6 @@ use super::error::CommandError;
 use super::nic::NicRules;
 use super::{audit, devices, size};
 
-/// Run an appliance: a sealed image, or a crate folder that is built first
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

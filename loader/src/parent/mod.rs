@@ -160,7 +160,6 @@ pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
     for helper in helpers {
         supervise::end_helper(helper);
     }
-    supervise::reap_orphans();
     let report = Report::read(&report);
     if let Some((core, _)) = &core {
         // As long as files can be removed: explaining may close this process.
@@ -170,7 +169,10 @@ pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
     if let Some((core, image)) = core {
         cores::say(&core, &image, &report);
     }
-    Ok(receipt.map_or(code, |receipt| receipt.write(outcome, &report, code)))
+    let code = receipt.map_or(code, |receipt| receipt.write(outcome, &report, code));
+    // Last: in the meantime the kernel has taken the guest's process apart.
+    supervise::reap_orphans();
+    Ok(code)
 }
 
 /// A socket pair through which a monitor hands in the listener of its guest's process. It is never taken out of there: it only has
