@@ -49,6 +49,7 @@ use clap::Parser;
 
 use case::{Case, On};
 use host::Host;
+use lacking::Lacking;
 use report::Row;
 use worker::Worker;
 
@@ -80,15 +81,18 @@ struct Options {
     /// For the suite itself: carries out the cases that it reads.
     #[arg(long, hide = true)]
     work: bool,
-    /// For the suite itself: executes a program where Landlock's system calls fail as if the kernel had none.
-    #[arg(long, hide = true, num_args = 1.., allow_hyphen_values = true)]
-    without_landlock: Vec<OsString>,
+    /// For the suite itself: what the kernel seems to lack to the program that follows.
+    #[arg(long, hide = true, requires = "program")]
+    lacking: Option<Lacking>,
+    /// See `--lacking`.
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    program: Vec<OsString>,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    if let Some((program, arguments)) = options.without_landlock.split_first() {
-        let error = lacking::execute(Path::new(program), arguments);
+    if let (Some(lacking), Some((program, arguments))) = (options.lacking, options.program.split_first()) {
+        let error = lacking::execute(lacking, Path::new(program), arguments);
         eprintln!("attacks: {error}");
         return ExitCode::FAILURE;
     }

@@ -116,7 +116,8 @@ fn on_tap(host: Host, lines: &[&str]) -> Got {
         let run = Ringwall::run_app(host.backend(), App::Adversary).args(["--grace", GRACE_S]);
         let running = run.args(["--net", &net, "--block", &block]).guest(&["235"]).start();
         let _ = running.stdout.line_with("adversary ");
-        std::thread::sleep(Duration::from_millis(50));
+        // Until it has touched all its memory.
+        std::thread::sleep(Duration::from_secs(1));
         let watch = Watch::new(&[running.pid()]);
         for line in lines {
             soak::ip(line)?;

@@ -1,6 +1,7 @@
 //! The walls around a monitor: hosts that lack KVM or a wall, and system calls from inside, one by one.
 
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ::tests::breakout::{self, Crime, Expected as Crimes, Fate};
 use ::tests::{App, Backend, Ringwall, is_root};
@@ -10,6 +11,8 @@ use super::files::in_one_line;
 use crate::case::{Case, Expected, Got, all, case, nowhere};
 use crate::guest;
 use crate::host::Host;
+use crate::lacking::Lacking;
+use crate::words;
 
 const NO_LAB: &str = "there is no shell, and what is tested does not meet the processor";
 const NOT_ROOT: &str = "only root may";
@@ -59,9 +62,11 @@ pub(super) fn cases() -> Vec<Case> {
             guest::check(&run)?;
             Ok(format!("exit {}", run.code))
         }),
+        // Its filter has no other call for it, so a wrong way to the clock would be the monitor's death.
+        case(249, "clock-that-takes-a-call", all(&["the time"]).not_lab(NO_LAB), by_timer),
         case(249, "every-thread-has-the-filter", all(&["each"]).not_lab(NO_LAB), every_thread),
         case(251, "kernel-without-landlock", all(&["exit 0, said loudly"]).not_lab(NO_LAB), |host| {
-            let run = without_landlock(host, &[]);
+            let run = lacking(host, Lacking::Landlock, &[], &["nop"]);
             guest::check(&run)?;
             let loud = if run.stderr.contains("has no Landlock") { ", said loudly" } else { "" };
             Ok(format!("exit {}{loud}", run.code))
@@ -70,7 +75,7 @@ pub(super) fn cases() -> Vec<Case> {
             251,
             "kernel-without-landlock-and-a-sandbox-required",
             all(&["exit 69, one line"]).not_lab(NO_LAB),
-            |host| in_one_line(&without_landlock(host, &["--require-sandbox"])),
+            |host| in_one_line(&lacking(host, Lacking::Landlock, &["--require-sandbox"], &["nop"])),
         ),
     ];
     cases.extend(crimes());
@@ -157,9 +162,24 @@ fn is_the_kernels(task: &Path) -> bool {
     flags.is_some_and(|flags| flags & WORKER != 0)
 }
 
-/// Runs an attack where Landlock's calls fail as on a kernel that has none: see `--without-landlock` of this program.
-fn without_landlock(host: Host, options: &[&str]) -> ::tests::Run {
+/// Runs an attack on a kernel that seems to lack something.
+fn lacking(host: Host, lacking: Lacking, options: &[&str], words: &[&str]) -> ::tests::Run {
     let this = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
-    let run = Ringwall::under(&[&this, "--without-landlock"]).args(["run"]).args(options);
-    run.image(host.backend(), App::Attack.image()).guest(&["nop"]).run()
+    let run = Ringwall::under(&[&this, "--lacking", lacking.word()]).args(["run"]).args(options);
+    run.image(host.backend(), App::Attack.image()).guest(words).run()
+}
+
+/// The wall clock of a monitor that reads a timer, since it must believe that the host's clocks take a system call.
+fn by_timer(host: Host) -> Got {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let before = now();
+    let run = lacking(host, Lacking::ClockProbe, &[], &["gate", "7", "1"]);
+    let after = now();
+    guest::check(&run)?;
+    let ns = words::program(&run);
+    let ns = ns.strip_prefix("gives 0x").and_then(|digits| u128::from_str_radix(digits, 16).ok());
+    Ok(match ns {
+        Some(ns) if (before..=after).contains(&ns) => "the time".to_owned(),
+        ns => format!("{ns:?}, not from {before} to {after}: {}", words::program(&run)),
+    })
 }
