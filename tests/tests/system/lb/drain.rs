@@ -92,7 +92,7 @@ fn sigterm_under_load_loses_no_connection(backend: Backend) {
             for _ in 0..8 {
                 scope.spawn(|| {
                     // Whoever got a connection gets an answer. Who gets none has lost nothing.
-                    while let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(2)) {
+                    while let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(10)) {
                         stream.set_read_timeout(Some(PATIENCE)).unwrap();
                         exchange(&mut stream, &[5; 100]);
                         assert!(is_ended(&mut stream));

@@ -179,12 +179,12 @@ fn connections_beyond_the_limit_wait_for_room(backend: Backend) {
 }
 
 fn silent_connections_are_ended(backend: Backend) {
-    let rig = Rig::start(backend, &[echo(7)], &["idle-timeout=300ms"]);
+    let rig = Rig::start(backend, &[echo(7)], &["idle-timeout=4s"]);
     let mut stream = rig.connect();
     assert_eq!(number(&mut stream), 7);
     // As long as something moves it goes on.
-    for _ in 0..8 {
-        std::thread::sleep(Duration::from_millis(100));
+    for _ in 0..9 {
+        std::thread::sleep(Duration::from_millis(500));
         exchange(&mut stream, b"not idle");
     }
     let ended = stream.read(&mut [0]);

@@ -45,8 +45,10 @@ fn a_killed_backend_costs_no_more_than_its_own_connections(backend: Backend) {
         exchange(&mut client, &[round; 100]);
         exchange(&mut kept, &[round; 100]);
     }
-    assert_eq!(rig.count("lb_retried_total"), 2);
-    assert_eq!(rig.count_of(address, "refused_total"), 2);
+    // Twice, or once if the first check came too late to find it alive.
+    let refused = rig.count_of(address, "refused_total");
+    assert!((1..=2).contains(&refused), "{refused}");
+    assert_eq!(rig.count("lb_retried_total"), refused);
     assert_eq!((rig.count("lb_backend_failed_total"), rig.count("lb_turned_away_total")), (1, 0));
     assert_eq!((rig.count_of(address, "up"), rig.count_of(survivor, "up")), (0, 1));
     drop(kept);
@@ -65,7 +67,7 @@ fn hanging() -> (rustix::fd::OwnedFd, SocketAddr, Vec<TcpStream>) {
 
 fn a_backend_that_hangs_is_passed_over(backend: Backend) {
     let (_listener, address, _filler) = hanging();
-    let settings = ["connect-timeout=200ms", "health-interval=1h", "health-timeout=1h", "health-fall=1"];
+    let settings = ["connect-timeout=2s", "health-interval=1h", "health-timeout=1h", "health-fall=1"];
     let rig = Rig::start(backend, &[address, echo(2)], &settings);
     // Both have their turn once; then the first is out.
     for _ in 0..6 {
