@@ -18,6 +18,7 @@ struct Recursion(u64);
 
 impl Display for Recursion {
     #[expect(unconditional_recursion, reason = "the crash is the purpose")]
+    #[expect(clippy::only_used_in_recursion, reason = "recursion is all that this is for")]
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         let frame = black_box([self.0; 64]);
         let done = Recursion(frame[0].wrapping_add(1)).fmt(formatter);
