@@ -160,6 +160,8 @@ pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
     for helper in helpers {
         supervise::end_helper(helper);
     }
+    // Now: after an explanation this process may do little more than explain.
+    supervise::reap_orphans();
     let report = Report::read(&report);
     if let Some((core, _)) = &core {
         // As long as files can be removed: explaining may close this process.
@@ -170,8 +172,6 @@ pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
         cores::say(&core, &image, &report);
     }
     let code = receipt.map_or(code, |receipt| receipt.write(outcome, &report, code));
-    // Last: in the meantime the kernel has taken the guest's process apart.
-    supervise::reap_orphans();
     Ok(code)
 }
 
