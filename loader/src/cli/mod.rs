@@ -26,7 +26,7 @@ struct Cli {
     command: Command,
 }
 
-/// Each describes its options only once it was named: building all of them takes longer than a machine's tables.
+/// Each describes its options only once it was named, or every start would pay for those of all.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 enum Command {
