@@ -14,6 +14,8 @@ const COMPLETION_BYTES: u64 = 16;
 /// Completions that wait at most.
 const ROOM: usize = 64;
 const MAX_DATA_BYTES: u64 = 1 << 20;
+/// Ranges of a disk that are kept apart; more become one.
+const MAX_RANGES: usize = 32;
 
 /// A disk.
 #[derive(Debug)]
@@ -26,8 +28,8 @@ pub struct DiskModel {
     pub content: Vec<u8>,
     /// The file at a program's start; as long as the disk.
     pub pristine: Vec<u8>,
-    /// Part of the file that may differ from its start.
-    pub changed: Range<usize>,
+    /// Parts of the file that may differ from its start. They may overlap.
+    changed: Vec<Range<usize>>,
     /// The shortest that the file has been.
     pub shortest: usize,
     completions: VecDeque<(u64, i64)>,
@@ -65,7 +67,7 @@ impl DiskModel {
             shortest: content.len(),
             pristine: content.clone(),
             content,
-            changed: 0..0,
+            changed: Vec::new(),
             completions: VecDeque::new(),
         }
     }
@@ -83,31 +85,30 @@ impl DiskModel {
     }
 
     /// What of the file may differ from its start.
-    #[must_use]
-    pub fn touched(&self) -> Range<usize> {
+    pub fn touched(&self) -> impl Iterator<Item = Range<usize>> {
         let cut = self.shortest..self.pristine.len();
-        match (cut.is_empty(), self.changed.is_empty()) {
-            (true, _) => self.changed.clone(),
-            (false, true) => cut,
-            (false, false) => cut.start.min(self.changed.start)..cut.end,
-        }
+        self.changed.iter().cloned().chain((!cut.is_empty()).then_some(cut))
     }
 
     /// Makes everything as it was at the start.
     pub fn reset(&mut self) {
-        let touched = self.touched();
         self.completions.clear();
         self.content.resize(self.pristine.len(), 0);
-        self.content[touched.clone()].copy_from_slice(&self.pristine[touched]);
-        (self.shortest, self.changed) = (self.pristine.len(), 0..0);
+        let cut = self.shortest..self.pristine.len();
+        for range in self.changed.drain(..).chain([cut]) {
+            self.content[range.clone()].copy_from_slice(&self.pristine[range]);
+        }
+        self.shortest = self.pristine.len();
     }
 
     fn touch(&mut self, range: Range<usize>) {
-        self.changed = if self.changed.is_empty() {
-            range
-        } else {
-            self.changed.start.min(range.start)..self.changed.end.max(range.end)
-        };
+        let is_full = self.changed.len() == MAX_RANGES;
+        match self.changed.last_mut() {
+            Some(last) if is_full || range.start <= last.end && last.start <= range.end => {
+                *last = last.start.min(range.start)..last.end.max(range.end);
+            }
+            _ => self.changed.push(range),
+        }
     }
 
     fn write(&mut self, at: usize, data: &[u8]) {

@@ -20,6 +20,7 @@ use crate::monitor::dispatch::Flow;
 pub struct Hypercall {
     world: World,
     calls: u64,
+    unsure: bool,
 }
 
 impl Hypercall {
@@ -28,14 +29,14 @@ impl Hypercall {
     /// # Errors
     /// What the host says.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { world: World::new()?, calls: 0 })
+        Ok(Self { world: World::new()?, calls: 0, unsure: false })
     }
 }
 
 impl Target for Hypercall {
     fn run(&mut self, input: &[u8], depth: Depth) -> Result<(), Violation> {
         let outcome = self.world.execute(input, depth);
-        self.calls = outcome.calls;
+        (self.calls, self.unsure) = (outcome.calls, outcome.unsure);
         let Some((violation, _)) = outcome.violation else { return Ok(()) };
         // What has gone wrong may still be there.
         match World::new() {
@@ -55,8 +56,9 @@ impl Target for Hypercall {
         encode_to(&ops, input);
     }
 
+    /// None if the program was not checked to its end: what is made from it would mostly not be, either.
     fn features(&self) -> &[u32] {
-        &self.world.model.features
+        if self.unsure { &[] } else { &self.world.model.features }
     }
 
     fn calls(&self) -> u64 {

@@ -70,26 +70,32 @@ impl World {
     fn compare_disk(&mut self, disk: usize, depth: Depth) -> Result<(), Violation> {
         let model = &self.model.disks[disk];
         let len = model.content.len();
-        let touched = model.touched();
-        let cut = model.shortest < model.pristine.len();
         // A read-only disk is long, and a write to it shows in a call's result.
         let all = depth == Depth::EachStep || depth == Depth::Everything && !model.read_only;
-        let range = if all { 0..len } else { touched.start.min(len)..touched.end.min(len) };
-        if touched.is_empty() && !all {
-            return Ok(());
+        let file = &self.ends.disks[disk];
+        if all || model.shortest < model.pristine.len() {
+            let real_len = file.metadata().map_or(u64::MAX, |metadata| metadata.len());
+            if real_len != len as u64 {
+                return Err(Violation::new(
+                    "disk",
+                    format!("disk {disk} is {real_len} bytes, expected {len}"),
+                ));
+            }
         }
-        let real = room(&mut self.ends.buffer, range.len());
-        let whole = self.ends.disks[disk].read_exact_at(real, range.start as u64).is_ok();
-        let expected_len = model.content.len() as u64;
-        let len = || self.ends.disks[disk].metadata().map_or(u64::MAX, |metadata| metadata.len());
-        let len = if all || cut { len() } else { expected_len };
-        let expected = &model.content[range.clone()];
-        if whole && real == expected && len == expected_len {
-            return Ok(());
+        for range in all.then_some(0..len).into_iter().chain(model.touched()) {
+            let range = range.start.min(len)..range.end.min(len);
+            let real = room(&mut self.ends.buffer, range.len());
+            let whole = file.read_exact_at(real, range.start as u64).is_ok();
+            let expected = &model.content[range.clone()];
+            if !whole || real != expected {
+                let at = (0..real.len()).find(|&at| real[at] != expected[at]).unwrap_or(0) + range.start;
+                return Err(Violation::new(
+                    "disk",
+                    format!("disk {disk} differs at byte {at}, or cannot be read"),
+                ));
+            }
         }
-        let at = (0..real.len()).find(|&at| real[at] != expected[at]).unwrap_or(0) + range.start;
-        let detail = format!("disk {disk} differs at byte {at}, or is {len} bytes and not {expected_len}");
-        Err(Violation::new("disk", detail))
+        Ok(())
     }
 
     /// Every byte of memory, and that no frame came that nobody sent.

@@ -84,10 +84,8 @@ impl World {
             self.drop_completions(disk);
         }
         let model = &mut self.model.disks[disk];
-        let changed = model.touched();
-        if !changed.is_empty() {
-            let _ =
-                self.ends.disks[disk].write_all_at(&model.pristine[changed.clone()], changed.start as u64);
+        for range in model.touched() {
+            let _ = self.ends.disks[disk].write_all_at(&model.pristine[range.clone()], range.start as u64);
         }
         model.reset();
     }
