@@ -17,6 +17,8 @@ fn a_new_crate_builds_and_runs(backend: Backend) {
     let Some(home) = first_home() else { return };
     let run = home.ringwall(&["run", ".", "--backend", backend.name(), "--", "you", "too"]).run().expect(0);
     assert_eq!(run.stdout, "Hello, you!\nHello, too!\n");
+    let run = home.ringwall(&["run", ".", "--backend", backend.name()]).run().expect(0);
+    assert_eq!(run.stdout, "Hello, world!\n");
 }
 
 #[test]

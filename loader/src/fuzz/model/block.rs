@@ -149,7 +149,7 @@ impl Model {
         let mut refusals = row.refusals;
         refusals.add_if(row.device >= self.disks.len(), Status::NODEV);
         refusals.add_if(!self.memory.allows(row.address, row.count * REQUEST_BYTES, false), Status::FAULT);
-        self.note_read(row.address, row.count * REQUEST_BYTES);
+        self.note_targets_read(row.address, row.count * REQUEST_BYTES);
         let bytes = self.memory.bytes(row.address, row.count * REQUEST_BYTES);
         let requests: Vec<Request> = bytes.chunks_exact(index(REQUEST_BYTES)).map(Request::read).collect();
         if let Some(disk) = self.disks.get(row.device) {

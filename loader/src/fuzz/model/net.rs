@@ -97,8 +97,7 @@ impl NicModel {
 }
 
 impl Model {
-    fn descriptors(&mut self, row: &Row) -> Vec<Descriptor> {
-        self.note_read(row.address, row.count * FRAME_BYTES);
+    fn descriptors(&self, row: &Row) -> Vec<Descriptor> {
         let bytes = self.memory.bytes(row.address, row.count * FRAME_BYTES);
         bytes.chunks_exact(index(FRAME_BYTES)).map(Descriptor::read).collect()
     }
@@ -108,6 +107,7 @@ impl Model {
         let offloads = self.nics.get(row.device).is_some_and(|nic| nic.offloads);
         refusals.add_if(row.device >= self.nics.len(), Status::NODEV);
         refusals.add_if(!self.memory.allows(row.address, row.count * FRAME_BYTES, false), Status::FAULT);
+        self.note_read(row.address, row.count * FRAME_BYTES);
         let frames = self.descriptors(row);
         for frame in &frames {
             refusals.add_if(frame.refusals_to_send(offloads), Status::INVAL);
@@ -141,6 +141,7 @@ impl Model {
         let mut refusals = row.refusals;
         refusals.add_if(row.device >= self.nics.len(), Status::NODEV);
         refusals.add_if(!self.memory.allows(row.address, row.count * FRAME_BYTES, true), Status::FAULT);
+        self.note_targets_read(row.address, row.count * FRAME_BYTES);
         let buffers = self.descriptors(row);
         for buffer in &buffers {
             let good = (1..=65_535).contains(&buffer.size_bytes) && buffer.fields == [0; 6];

@@ -59,7 +59,8 @@ impl Model {
 
     /// Whether part of a range was taken over in this call: then what was there before is not known.
     pub(super) fn is_observed(&self, from: u64, size_bytes: u64) -> bool {
-        self.observed.iter().any(|other| from < other.to && other.from < from + size_bytes)
+        let end = from.saturating_add(size_bytes);
+        self.observed.iter().any(|other| from < other.to && other.from < end)
     }
 
     /// Notes that a call of the batch has read memory.
@@ -68,6 +69,13 @@ impl Model {
         for observation in &mut self.observed {
             observation.used |= address < observation.to && observation.from < end;
         }
+    }
+
+    /// Notes that a call of the batch has read, from an array, where to write. If part of the array was taken over in this call, what
+    /// the call wrote may have hidden what was there when it was read.
+    pub(super) fn note_targets_read(&mut self, address: u64, size_bytes: u64) {
+        self.unsure |= self.is_observed(address, size_bytes);
+        self.note_read(address, size_bytes);
     }
 
     /// Writes memory as the monitor has to, in a range that was found writable.
