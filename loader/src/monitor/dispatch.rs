@@ -72,7 +72,7 @@ impl Dispatcher {
                 self.wait(deadline_ns, interest).map(|ready| ready.bits())
             }
             Call::NetSend { device, frames } => {
-                let nic = self.nics.get_mut(device).ok_or(Status::NODEV)?;
+                let nic = self.nics.get(device).ok_or(Status::NODEV)?;
                 let descriptors = self.memory.source(frames.address, size_of_array::<Frame>(frames))?;
                 nic.send(&self.memory, &descriptors, index(frames.count))
             }

@@ -24,15 +24,14 @@ pub struct Nic {
     fd: OwnedFd,
     info: NicInfo,
     vnet_header: bool,
-    /// Room for the end of frames that are too long for the guest's buffer, and for short ones of the guest's with their header.
-    buffer: Box<[u8]>,
+    spill: Box<[u8]>,
 }
 
 impl Nic {
     /// A NIC on a non-blocking descriptor. `vnet_header` says that each frame is preceded by a `struct virtio_net_hdr`.
     #[must_use]
     pub fn new(fd: OwnedFd, info: NicInfo, vnet_header: bool) -> Self {
-        Self { fd, info, vnet_header, buffer: vec![0; MAX_FRAME_BYTES as usize].into_boxed_slice() }
+        Self { fd, info, vnet_header, spill: vec![0; MAX_FRAME_BYTES as usize].into_boxed_slice() }
     }
 
     /// What the guest is told.
@@ -57,7 +56,7 @@ impl Nic {
     ///
     /// # Errors
     /// See [`hvcall::Call::NetSend`].
-    pub fn send(&mut self, memory: &GuestMemory, descriptors: &Source, count: usize) -> Result<u64, Status> {
+    pub fn send(&self, memory: &GuestMemory, descriptors: &Source, count: usize) -> Result<u64, Status> {
         let offloads = self.info.offloads();
         let mut frames = heapless::Vec::<(Frame, Source), ENTRIES>::new();
         for descriptor in read_array(descriptors, count) {
@@ -72,7 +71,7 @@ impl Nic {
         for (descriptor, frame) in &frames {
             let header = encode_header(descriptor);
             let header = if self.vnet_header { header.as_slice() } else { &[] };
-            match transfer::write_message(self.fd.as_fd(), header, frame, &mut self.buffer) {
+            match transfer::writev(self.fd(), header, frame) {
                 Ok(_) => sent += 1,
                 Err(error) if planted!(PartialEffectHidden => true, sent == 0) => {
                     return Err(status_of(&error));
@@ -121,7 +120,7 @@ impl Nic {
     fn receive_one(&mut self, descriptor: &Frame, buffer: &Target) -> io::Result<Option<Frame>> {
         let mut header = [0; VNET_HEADER_BYTES];
         let header_bytes = if self.vnet_header { VNET_HEADER_BYTES } else { 0 };
-        let taken = transfer::readv(self.fd.as_fd(), &mut header[..header_bytes], buffer, &mut self.buffer)?;
+        let taken = transfer::readv(self.fd.as_fd(), &mut header[..header_bytes], buffer, &mut self.spill)?;
         if taken == 0 {
             // The other end of a socket pair is gone.
             return Err(io::ErrorKind::UnexpectedEof.into());

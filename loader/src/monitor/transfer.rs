@@ -8,44 +8,20 @@ use hvcall::planted;
 
 use super::memory::{Source, Target};
 
-/// Most bytes of a message that is put together in a buffer: the kernel takes one part faster than two, and a longer message is copied
-/// slower than that gains.
-const SHORT_BYTES: usize = 2048;
-
 /// Writes from guest memory; returns how much went.
 pub(super) fn write(fd: BorrowedFd<'_>, source: &Source) -> io::Result<usize> {
-    writev(fd, &[part(source)])
+    writev(fd, &[], source)
 }
 
-/// Writes a header of the monitor's and then guest memory, as one message, for which `buffer` has room if it is short.
-pub(super) fn write_message(
-    fd: BorrowedFd<'_>,
-    header: &[u8],
-    source: &Source,
-    buffer: &mut [u8],
-) -> io::Result<usize> {
-    let end = header.len() + source.raw().1;
-    if end > SHORT_BYTES.min(buffer.len()) {
-        let header = libc::iovec { iov_base: header.as_ptr().cast_mut().cast(), iov_len: header.len() };
-        return writev(fd, &[header, part(source)]);
-    }
-    let message = &mut buffer[..end];
-    let (start, rest) = message.split_at_mut(header.len());
-    start.copy_from_slice(header);
-    source.copy_to(rest);
-    writev(fd, &[libc::iovec { iov_base: message.as_mut_ptr().cast(), iov_len: end }])
-}
-
-const fn part(source: &Source) -> libc::iovec {
+/// Writes a header of the monitor's and then guest memory, as one message.
+pub(super) fn writev(fd: BorrowedFd<'_>, header: &[u8], source: &Source) -> io::Result<usize> {
     let (base, len) = source.raw();
-    libc::iovec { iov_base: base.cast_mut().cast(), iov_len: len }
-}
-
-/// Writes one or two parts, which the caller has borrowed or proven readable.
-fn writev(fd: BorrowedFd<'_>, parts: &[libc::iovec]) -> io::Result<usize> {
-    let count = i32::try_from(parts.len()).unwrap_or(0);
-    // SAFETY: writev only reads, and only what the callers above have borrowed or proven readable.
-    retry(|| unsafe { libc::writev(fd.as_raw_fd(), parts.as_ptr(), count) })
+    let parts = [
+        libc::iovec { iov_base: header.as_ptr().cast_mut().cast(), iov_len: header.len() },
+        libc::iovec { iov_base: base.cast_mut().cast(), iov_len: len },
+    ];
+    // SAFETY: writev only reads: the header is borrowed, the guest range is proven readable.
+    retry(|| unsafe { libc::writev(fd.as_raw_fd(), parts.as_ptr(), 2) })
 }
 
 /// Reads one message: first into `header`, then into guest memory, and what is longer into `spill`.
