@@ -105,6 +105,18 @@ impl Mapping {
         unsafe { std::ptr::copy_nonoverlapping(source.as_ptr(), copy.as_mut_ptr(), copy.len()) };
     }
 
+    /// Whether `content` is what lies at `offset`, while the guest is stopped.
+    ///
+    /// # Panics
+    /// If the range does not lie in the memory.
+    #[must_use]
+    pub fn holds(&self, offset: usize, content: &[u8]) -> bool {
+        let here = self.at(offset, content.len());
+        // SAFETY: that many bytes lie behind `here`, and nobody writes them while they are compared.
+        let here = unsafe { std::slice::from_raw_parts(here.as_ptr(), content.len()) };
+        here == content
+    }
+
     /// Where the `size_bytes` bytes at `offset` begin.
     fn at(&self, offset: usize, size_bytes: usize) -> NonNull<u8> {
         assert!(offset.checked_add(size_bytes).is_some_and(|end| end <= self.size_bytes));

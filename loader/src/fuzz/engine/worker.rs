@@ -16,7 +16,7 @@ use crate::fuzz::target::{self, Target};
 use crate::fuzz::world::Depth;
 
 /// Inputs of a batch. After the last one everything is compared.
-pub const BATCH: usize = 256;
+pub const BATCH: usize = 512;
 /// How often a worker says how it goes.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
 /// Findings after which a worker that goes on has seen enough.

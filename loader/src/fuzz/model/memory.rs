@@ -7,6 +7,9 @@ use crate::address::index;
 /// Bytes that are compared and restored together.
 pub const GRANULE_BYTES: usize = 256;
 
+/// Bytes that are looked at together where nobody knows what was written.
+const PIECE_BYTES: usize = 4096;
+
 /// A region of the guest's.
 #[derive(Clone, Copy, Debug)]
 pub struct RegionModel {
@@ -77,14 +80,16 @@ impl MemoryModel {
         self.mark_offsets(at, bytes.len());
     }
 
-    /// Marks a range as one that has changed, whatever is there.
-    pub fn mark(&mut self, address: u64, size_bytes: u64) {
-        if let Some(region) = self.find(address, size_bytes)
-            && region.writable
-            && size_bytes != 0
-        {
-            let at = region.offset + index(address - region.start);
-            self.mark_offsets(at, index(size_bytes));
+    /// Marks those pieces of a range as changed that are not as they were at the start: `holds` says whether these bytes are at an offset.
+    pub fn mark_unless(&mut self, address: u64, size_bytes: u64, holds: impl Fn(usize, &[u8]) -> bool) {
+        let Some(region) = self.find(address, size_bytes).filter(|region| region.writable) else { return };
+        let start = region.offset + index(address - region.start);
+        let end = start + index(size_bytes);
+        for from in (start..end).step_by(PIECE_BYTES) {
+            let to = end.min(from + PIECE_BYTES);
+            if !holds(from, &self.pristine[from..to]) {
+                self.mark_offsets(from, to - from);
+            }
         }
     }
 

@@ -7,9 +7,6 @@ use super::{Depth, World};
 use crate::fuzz::model::{MemoryModel, Violation};
 use crate::memory::WritableMemory;
 
-/// Bytes of guest memory that are compared at a time.
-const CHUNK_BYTES: usize = 16 * 1024;
-
 impl World {
     /// Compares the world with the model.
     ///
@@ -28,13 +25,11 @@ impl World {
     }
 
     fn compare_changed_memory(&mut self) -> Result<(), Violation> {
-        let Self { dispatcher, model, ends, .. } = self;
-        let memory = dispatcher.memory.writable();
-        model
-            .memory
-            .changed()
-            .try_for_each(|range| compare_memory(memory, &model.memory, range, &mut ends.buffer))
+        let memory = self.dispatcher.memory.writable();
+        let model = &self.model.memory;
+        model.changed().try_for_each(|range| compare_memory(memory, model, range))
     }
+
     /// Takes the frames that were sent and compares them.
     pub(super) fn take_outbound(&mut self, nic: usize) -> Result<(), Violation> {
         let ends = &self.ends.nics[nic];
@@ -101,7 +96,7 @@ impl World {
     /// Every byte of memory, and that no frame came that nobody sent.
     fn compare_everything(&mut self) -> Result<(), Violation> {
         let len = self.model.memory.expected.len();
-        compare_memory(self.dispatcher.memory.writable(), &self.model.memory, 0..len, &mut self.ends.buffer)?;
+        compare_memory(self.dispatcher.memory.writable(), &self.model.memory, 0..len)?;
         if self.dispatcher.memory.sealed().bytes() != self.model.memory.sealed {
             return Err(Violation::new("sealed", "read-only memory has changed"));
         }
@@ -114,22 +109,17 @@ impl World {
     }
 }
 
-/// Compares a range of writable memory, a piece at a time.
+/// Compares a range of writable memory.
 fn compare_memory(
     memory: &WritableMemory,
     model: &MemoryModel,
     range: Range<usize>,
-    buffer: &mut Vec<u8>,
 ) -> Result<(), Violation> {
-    for from in range.clone().step_by(CHUNK_BYTES) {
-        let real = room(buffer, CHUNK_BYTES.min(range.end - from));
-        memory.copy_to(from, real);
-        let expected = &model.expected[from..from + real.len()];
-        if real != expected {
-            return Err(difference(model, from, real, expected));
-        }
+    let expected = &model.expected[range.clone()];
+    if memory.holds(range.start, expected) {
+        return Ok(());
     }
-    Ok(())
+    Err(difference(model, range.start, &memory.copy_out(range.start, range.len()), expected))
 }
 
 fn difference(model: &MemoryModel, from: usize, real: &[u8], expected: &[u8]) -> Violation {

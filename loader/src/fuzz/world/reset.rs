@@ -41,8 +41,9 @@ impl World {
                 while rustix::io::read(end, &mut *self.ends.buffer).is_ok() {}
             }
         }
+        let memory = self.dispatcher.memory.writable();
         for &(start, size_bytes) in &self.reach {
-            self.model.memory.mark(start, size_bytes);
+            self.model.memory.mark_unless(start, size_bytes, |offset, bytes| memory.holds(offset, bytes));
         }
         for disk in &mut self.model.disks {
             if !disk.read_only {
