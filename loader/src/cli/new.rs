@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let folder = loader::new::create(&arguments.path, arguments.name.as_deref())?;
     super::print(&format!(
-        "{folder}: an appliance that greets whom it is told to; src/main.rs is where to begin\n\
+        "{folder}: an appliance that greets the world, or whom it is told to; src/main.rs is where to begin\n\
          Next:\n  cd {folder}\n  ringwall run . -- you\n  cargo test\n",
         folder = folder.display()
     ));

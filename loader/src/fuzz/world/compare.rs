@@ -77,7 +77,7 @@ impl World {
                 ));
             }
         }
-        for range in all.then_some(0..len).into_iter().chain(model.touched()) {
+        for range in all.then_some(0..len).into_iter().chain(model.touched().filter(|_| !all)) {
             let range = range.start.min(len)..range.end.min(len);
             let real = room(&mut self.ends.buffer, range.len());
             let whole = file.read_exact_at(real, range.start as u64).is_ok();
