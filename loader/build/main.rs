@@ -1,4 +1,6 @@
-//! Puts the guest library's sources into the program, so that `ringwall new` works wherever it is installed.
+//! Puts the guest library's sources into the program, so that `ringwall new` works wherever it is installed, and orders its code.
+
+mod start;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -8,7 +10,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let workspace = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("..").canonicalize()?;
+    let package = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
+    start::order_functions(&package)?;
+    let workspace = package.join("..").canonicalize()?;
     let mut files = vec!["rust-toolchain.toml".to_owned()];
     for package in ["guest", "hvcall"] {
         println!("cargo::rerun-if-changed={}", workspace.join(package).display());

@@ -20,6 +20,7 @@ pub mod build;
 pub mod device_spec;
 pub mod doctor;
 pub mod evidence;
+pub mod exit;
 pub mod fuzz;
 pub mod image;
 pub mod layout;

@@ -10,6 +10,7 @@ mod key;
 mod new;
 mod nic;
 pub(crate) mod panic;
+pub(crate) mod prepare;
 mod run;
 mod size;
 
@@ -70,7 +71,8 @@ Exit status:
 
 /// Writes to standard output. Nobody is left to tell if it is closed.
 fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// Runs the command line and says how it ended.
@@ -80,7 +82,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => {
             let code = if error.use_stderr() { ExitCode::USAGE } else { ExitCode(0) };
             // Nobody is left to tell if standard output is closed.
-            let _ = error.print();
+            let _ = error.print().and_then(|()| std::io::stdout().flush());
             return code;
         }
     };

@@ -20,12 +20,6 @@ pub(crate) fn install() {
             rustix::stdio::stderr(),
             &[IoSlice::new(line.as_bytes()), IoSlice::new(b"\n")],
         );
-        exit();
+        loader::exit::at_once(ExitCode::MONITOR_BUG);
     }));
-}
-
-#[expect(unsafe_code, reason = "_exit")]
-fn exit() -> ! {
-    // SAFETY: `_exit` ends the process at once.
-    unsafe { libc::_exit(i32::from(ExitCode::MONITOR_BUG.0)) }
 }

@@ -40,8 +40,11 @@ impl Explainer {
             Outcome::Exited(code) => {
                 if let Some((record, end)) = &report.end {
                     let units = report.opening.unwrap_or_default().units;
-                    // As with `say`: a reader that is gone changes nothing.
-                    let _ = std::io::stderr().write_all(self.text(record, *end, &units).as_bytes());
+                    let text = self.text(record, *end, &units);
+                    if !text.is_empty() {
+                        // As with `say`: a reader that is gone changes nothing.
+                        let _ = std::io::stderr().write_all(text.as_bytes());
+                    }
                 }
                 ExitCode(code)
             }

@@ -7,6 +7,7 @@ pub mod confined;
 mod cores;
 mod explain;
 mod monitor_process;
+mod one_processor;
 mod receipt;
 mod report;
 mod supervise;
@@ -30,6 +31,7 @@ use crate::net::frames::Relay;
 use crate::net::user::Prepared;
 use crate::sandbox::Placement;
 use crate::signature::Signed;
+use one_processor::OneProcessor;
 use report::Report;
 
 /// One run of one image.
@@ -150,13 +152,21 @@ pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
     let core = config.core.as_ref().map(|core| (core.path.clone(), config.image_path.clone()));
     let explainer = explain::Explainer::new(&config);
     let limits = supervise::Limits { grace: config.grace, time_limit: config.time_limit };
-    let (_kept, keeper) = keeping(config.backend)?;
+    let (kept, keeper) = keeping(config.backend)?;
+    // Where it was said on which processor to run, that is enough.
+    let start = if config.placement.cpu.is_none() { OneProcessor::stay() } else { None };
     let Some(monitor) = fork_child()? else {
-        monitor_process::run(config, receipt.is_some(), report_writer, keeper)
+        monitor_process::run(config, receipt.is_some(), report_writer, keeper, start)
     };
+    let RunConfig { image, nics, disks, .. } = config;
     // Only the monitor keeps what the guest uses, so that its end is seen by whoever holds the other ends.
-    drop((report_writer, keeper, config));
-    let outcome = supervise::supervise(monitor, &signals, limits).map_err(step("waiting"))?;
+    drop((report_writer, keeper, nics, disks));
+    let mut image = Some(image);
+    let settle = || {
+        image = None;
+        start.as_ref().is_none_or(|start| start.end(monitor, kept.as_ref()))
+    };
+    let outcome = supervise::supervise(monitor, &signals, limits, settle).map_err(step("waiting"))?;
     for helper in helpers {
         supervise::end_helper(helper);
     }
@@ -175,8 +185,9 @@ pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
     Ok(code)
 }
 
-/// A socket pair through which a monitor hands in the listener of its guest's process. It is never taken out of there: it only has
-/// to outlive the monitor, because with the last listener a waiting call returns, and the guest would go on for a moment.
+/// A socket pair through which a monitor hands in the listener of its guest's process, and the number of that. The listener is never taken
+/// out of there: it only has to outlive the monitor, because with the last listener a waiting call returns, and the guest would go on
+/// for a moment.
 fn keeping(backend: Backend) -> Result<(Option<OwnedFd>, Option<OwnedFd>), StartError> {
     if backend != Backend::Process {
         return Ok((None, None));

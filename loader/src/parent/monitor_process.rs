@@ -2,17 +2,20 @@
 
 use std::io::{self, IoSlice, IsTerminal as _};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use hvcall::ExitCode;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
+use super::one_processor::OneProcessor;
 use super::{RunConfig, confined};
 use crate::backend::choice::Backend;
+use crate::backend::process::ProcessVcpu;
 use crate::backend::{kvm, process};
 use crate::evidence::{Evidence, Wanted};
+use crate::exit;
 use crate::image::Image;
 use crate::layout::Gate;
 use crate::machine::{Machine, MachineConfig, MachineError, PreparedMachine};
@@ -47,16 +50,22 @@ fn host<E: Into<io::Error>>(step: &'static str) -> impl Fn(E) -> MonitorError {
 
 /// Body of the forked process.
 ///
-/// `keeper` is where the listener of a guest's process has to outlive this process.
-pub(super) fn run(config: RunConfig, digests: bool, report: OwnedFd, keeper: Option<OwnedFd>) -> ! {
-    let code = match run_guest(config, digests, &report, keeper.as_ref()) {
+/// `keeper` is where the listener of a guest's process has to outlive this process, and `start` is under way.
+pub(super) fn run(
+    config: RunConfig,
+    digests: bool,
+    report: OwnedFd,
+    keeper: Option<OwnedFd>,
+    start: Option<OneProcessor>,
+) -> ! {
+    let code = match run_guest(config, digests, &report, keeper.as_ref(), start) {
         Ok(code) => code,
         Err(error) => {
             crate::say!("ringwall: {error}");
             error.exit_code()
         }
     };
-    exit(code)
+    exit::at_once(code)
 }
 
 fn run_guest(
@@ -64,6 +73,7 @@ fn run_guest(
     digests: bool,
     report: &OwnedFd,
     keeper: Option<&OwnedFd>,
+    start: Option<OneProcessor>,
 ) -> Result<ExitCode, MonitorError> {
     // Deadlines of `wait` to the nanosecond instead of to 50 us (prctl(2), PR_SET_TIMERSLACK).
     nix::sys::prctl::set_timerslack(1).map_err(host("timer slack"))?;
@@ -79,6 +89,10 @@ fn run_guest(
             let wanted = wanted(&mut config, digests);
             let mut machine = build_kvm(config)?;
             introduce(machine.gate.name);
+            if let Some(start) = start {
+                // The worker that comes next stays where it is made.
+                start.leave();
+            }
             machine.monitor.vcpu.make_worker().map_err(MachineError::from)?;
             kvm::admit_sigterm(machine.monitor.vcpu.fd()).map_err(MachineError::from)?;
             sandbox::drop_privileges()?;
@@ -99,7 +113,7 @@ fn run_guest(
             machine.share_nothing();
             let mut machine = machine.start()?;
             if let Some(keeper) = keeper {
-                hand_in(keeper, machine.monitor.vcpu.listener())?;
+                hand_in(keeper, &machine.monitor.vcpu)?;
             }
             let vcpu = (machine.monitor.vcpu.listener().as_raw_fd(), process::IOCTLS);
             let evidence = Evidence::new(wanted, &machine.plan, Gate::SYSCALL, None);
@@ -110,14 +124,14 @@ fn run_guest(
     }
 }
 
-/// Leaves a descriptor with the parent.
-fn hand_in(keeper: &OwnedFd, descriptor: BorrowedFd<'_>) -> Result<(), MonitorError> {
+/// Leaves the guest's process with the parent: its listener, and its number.
+fn hand_in(keeper: &OwnedFd, guest: &ProcessVcpu) -> Result<(), MonitorError> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    let descriptors = [descriptor];
+    let descriptors = [guest.listener()];
     control.push(SendAncillaryMessage::ScmRights(&descriptors));
-    // Descriptors travel with at least one byte.
-    rustix::net::sendmsg(keeper, &[IoSlice::new(&[0])], &mut control, SendFlags::empty())
+    let number = guest.pid().as_raw().to_ne_bytes();
+    rustix::net::sendmsg(keeper, &[IoSlice::new(&number)], &mut control, SendFlags::empty())
         .map_err(host("handing the listener in"))?;
     Ok(())
 }
@@ -174,11 +188,4 @@ fn machine_config(config: RunConfig, signals: &[Signal]) -> Result<(Image, Machi
         polling: config.polling,
     };
     Ok((config.image, machine_config))
-}
-
-/// Ends the process without running anything more: no destructor, no `atexit`, nothing outside the filter.
-#[expect(unsafe_code, reason = "_exit")]
-fn exit(code: ExitCode) -> ! {
-    // SAFETY: `_exit` ends the process at once.
-    unsafe { libc::_exit(i32::from(code.0)) }
 }

@@ -36,7 +36,15 @@ pub(super) enum Outcome {
 }
 
 /// Waits for the monitor to end, and makes it end when asked to.
-pub(super) fn supervise(monitor: Pid, signals: &SigSet, limits: Limits) -> Result<Outcome, Errno> {
+///
+/// If it takes longer than a short run does, this gives memory back, and calls `settle` for what else there is to do then: again and again
+/// until that says that it is done.
+pub(super) fn supervise(
+    monitor: Pid,
+    signals: &SigSet,
+    limits: Limits,
+    mut settle: impl FnMut() -> bool,
+) -> Result<Outcome, Errno> {
     let signal_fd = SignalFd::with_flags(signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
     let time_limit = limits.time_limit.and_then(|limit| Instant::now().checked_add(limit));
     let mut asked: Option<(Signal, Instant)> = None;
@@ -53,9 +61,9 @@ pub(super) fn supervise(monitor: Pid, signals: &SigSet, limits: Limits) -> Resul
             // Most short runs have ended by then.
             let soon = Instant::now() + SETTLING;
             sleep_until(&signal_fd, Some(next.map_or(soon, |next| next.min(soon))))?;
-            if Instant::now() >= soon {
+            settled = Instant::now() >= soon && settle();
+            if settled {
                 give_code_back();
-                settled = true;
             }
         }
         while let Some(info) = signal_fd.read_signal()? {

@@ -7,7 +7,6 @@
 use std::io;
 use std::os::fd::RawFd;
 
-use hvcall::ExitCode;
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
@@ -40,12 +39,6 @@ pub(crate) fn ignore_signals() {
         // SAFETY: ignoring a signal installs no handler, so no code of ours can run at a bad moment.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
-}
-
-/// Ends the process at once: what the launcher registered for its own end, or left unwritten in its buffers, stays its own.
-pub(crate) fn exit(status: ExitCode) -> ! {
-    // SAFETY: has no preconditions; destructors and exit handlers that do not run are this process's copies only.
-    unsafe { libc::_exit(i32::from(status.0)) }
 }
 
 /// Gives up capabilities, privileges to come, dumps, and being looked into by others of the same user.

@@ -1,6 +1,8 @@
 //! What a running monitor has left: the descriptors it uses, and no right to anything else.
 
-use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use rustix::process::{Pid, Signal};
 use tests::breakout::{self, Expected, Fate};
@@ -10,9 +12,11 @@ on_each_backend!(
     monitor_has_no_privilege_and_a_filter,
     monitor_holds_no_descriptor_that_it_does_not_use,
     inherited_descriptors_do_not_reach_the_monitor,
+    closed_standard_descriptors_are_taken_by_nothing_else,
     system_calls_from_inside_a_closed_monitor_kill_it,
     missing_processor_is_refused,
     pinned_monitor_and_guest_run_on_that_processor,
+    running_machine_may_use_all_processors_that_its_starter_may,
 );
 
 fn start(backend: Backend) -> (Running, Pid) {
@@ -88,6 +92,25 @@ fn inherited_descriptors_do_not_reach_the_monitor(backend: Backend) {
     let _ = running.wait().expect(143);
 }
 
+/// Or the console and what the monitor says would go to the next file that is opened.
+fn closed_standard_descriptors_are_taken_by_nothing_else(backend: Backend) {
+    let words = ["sh", "-c", "exec \"$0\" \"$@\" <&- >&- 2>&-"];
+    let running = Ringwall::under(&words).args(["run"]).image(backend, App::Crash.image());
+    let running = running.guest(&["ignore-term"]).start();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while running.children().is_empty() {
+        assert!(Instant::now() < deadline, "no monitor");
+        thread::sleep(Duration::from_millis(5));
+    }
+    for standard in 0..3 {
+        let target =
+            fs::read_link(format!("/proc/{}/fd/{standard}", running.pid().as_raw_nonzero())).unwrap();
+        assert_eq!(target, Path::new("/dev/null"), "{standard}");
+    }
+    stop(&running);
+    let _ = running.wait().expect(143);
+}
+
 /// Every row: killed by the filter, and not otherwise; and those that a monitor needs are let through.
 fn system_calls_from_inside_a_closed_monitor_kill_it(backend: Backend) {
     let mut wrong = Vec::new();
@@ -122,4 +145,30 @@ fn pinned_monitor_and_guest_run_on_that_processor(backend: Backend) {
     }
     stop(&running);
     let _ = running.wait().expect(143);
+}
+
+/// A start stays on one processor. What comes afterwards does not.
+fn running_machine_may_use_all_processors_that_its_starter_may(backend: Backend) {
+    let wanted = processors_of(Path::new("/proc/thread-self"));
+    let running = Ringwall::run_app(backend, App::Crash).guest(&["ignore-term"]).start();
+    let _ = running.stdout.line_with("crash: ignore-term");
+    let processes = [running.pid()].into_iter().chain(running.children()).chain(running.guest());
+    let threads: Vec<_> = processes
+        .flat_map(|process| fs::read_dir(format!("/proc/{}/task", process.as_raw_nonzero())).unwrap())
+        .map(|thread| thread.unwrap().path())
+        .collect();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    for thread in threads {
+        while processors_of(&thread) != wanted {
+            assert!(Instant::now() < deadline, "{}: {}", thread.display(), processors_of(&thread));
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+    stop(&running);
+    let _ = running.wait().expect(143);
+}
+
+fn processors_of(thread: &Path) -> String {
+    let status = fs::read_to_string(thread.join("status")).unwrap();
+    status.lines().find(|line| line.starts_with("Cpus_allowed_list:")).unwrap().to_owned()
 }

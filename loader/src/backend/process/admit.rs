@@ -11,7 +11,7 @@ use crate::layout::Gate;
 
 impl ProcessVcpu {
     pub(super) const fn new(listener: OwnedFd, child: Child, gate: Gate, sites: [u64; 2]) -> Self {
-        Self { listener, _child: child, gate, sites, call: NO_CALL, answer: None, signals: None }
+        Self { listener, child, gate, sites, call: NO_CALL, answer: None, signals: None }
     }
 
     /// Takes the process's request to unmap its init pages, the last that it makes itself. The first entry will grant it.

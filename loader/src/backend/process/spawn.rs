@@ -133,7 +133,7 @@ impl Launch {
     pub fn start(self, memory: &mut WritableMemory) -> Result<ProcessVcpu, ProcessError> {
         rseq::unregister()?;
         let pid = fork_into(self.reservation.base).map_err(step("fork"))?;
-        let child = Child(Some(pid));
+        let child = Child(pid);
         let listener = self.listener(pid, memory)?;
         let flags: libc::c_ulong = 1;
         // SAFETY: `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP` (include/uapi/linux/seccomp.h) as a value. Kernels before 6.6 refuse it, and
@@ -193,17 +193,23 @@ impl Launch {
     }
 }
 
+impl ProcessVcpu {
+    /// The guest's process.
+    #[must_use]
+    pub const fn pid(&self) -> Pid {
+        self.child.0
+    }
+}
+
 /// A child process, which does not outlive this value.
 #[derive(Debug)]
-pub(super) struct Child(Option<Pid>);
+pub(super) struct Child(Pid);
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if let Some(pid) = self.0.take() {
-            // It may have ended, and been waited for, already.
-            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
-            let _ = waitpid(pid, None);
-        }
+        // It may have ended, and been waited for, already.
+        let _ = nix::sys::signal::kill(self.0, nix::sys::signal::Signal::SIGKILL);
+        let _ = waitpid(self.0, None);
     }
 }
 

@@ -29,7 +29,7 @@ const CONTEXT_WORDS: usize = 23;
 #[derive(Debug)]
 pub struct ProcessVcpu {
     pub(super) listener: OwnedFd,
-    pub(super) _child: Child,
+    pub(super) child: Child,
     pub(super) gate: Gate,
     /// Where system calls return to: the gate's, the handlers'.
     pub(super) sites: [u64; 2],

@@ -16,6 +16,7 @@ use rustix::process::Signal;
 use seccompiler::{BackendError, BpfProgram};
 
 use super::{Direction, FramePolicy, Reason, Verdict};
+use crate::exit;
 use crate::sandbox::rules::{Rules, at_most, int, on, word};
 use crate::sandbox::{STDERR, SandboxError, landlock, privileges, step};
 
@@ -69,7 +70,7 @@ impl Relay {
                 ExitCode::HOST_ERROR
             }
         };
-        privileges::exit(status)
+        exit::at_once(status)
     }
 
     fn serve(&mut self, inside: &OwnedFd, out: &mut Lane, back: &mut Lane) {

@@ -66,7 +66,7 @@ use self::prepare::Published;
 pub use self::probe::FrameProbe;
 use self::sandbox::{Needs, SandboxError};
 use super::rules::{Allow, Publish};
-use crate::sandbox::privileges;
+use crate::exit;
 
 /// A `user` network that is ready to run: ports bound, names resolved, the resolver known.
 ///
@@ -136,7 +136,7 @@ impl Prepared {
                 ExitCode::HOST_ERROR
             }
         };
-        privileges::exit(status)
+        exit::at_once(status)
     }
 
     fn serve(self, frames: OwnedFd) -> Result<(), HelperError> {

@@ -7,8 +7,8 @@ use hvcall::ExitCode;
 
 use super::super::relay::{Relay, enter};
 use super::build::*;
+use crate::exit;
 use crate::net::user::frame_pair;
-use crate::sandbox::privileges;
 
 fn wait_status(pid: i32) -> i32 {
     let mut status = 0;
@@ -89,7 +89,7 @@ fn a_relay_that_a_frame_has_taken_over_can_pass_frames_and_nothing_else() {
         if pid == 0 {
             let entered = enter(fds).is_ok();
             call();
-            privileges::exit(ExitCode(u8::from(!entered)));
+            exit::at_once(ExitCode(u8::from(!entered)));
         }
         wait_status(pid)
     };

@@ -71,7 +71,7 @@ impl Rig {
             // A panic must not unwind into a second copy of the test.
             std::panic::set_hook(Box::new(|panic| {
                 let _ = writeln!(std::io::stderr(), "helper: {panic}");
-                crate::sandbox::privileges::exit(hvcall::ExitCode(101));
+                crate::exit::at_once(hvcall::ExitCode(101));
             }));
             if let Some(limit) = options.descriptors {
                 let limit = rustix::process::Rlimit { current: Some(limit), maximum: Some(limit) };

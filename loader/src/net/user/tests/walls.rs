@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 
 use super::super::sandbox::{self, Needs};
 use super::rig::{HelperProcess, Rig, wait_status};
-use crate::sandbox::privileges;
+use crate::exit;
 use hvcall::ExitCode;
 
 /// Runs `crime` in a sandboxed child and returns its wait status: 0 if it got away with it.
@@ -17,7 +17,7 @@ fn commit(outbound: bool, crime: impl FnOnce()) -> i32 {
         let needs = Needs { keep: &[], outbound, tcp_ports: &[] };
         let entered = sandbox::enter(&needs).is_ok();
         crime();
-        privileges::exit(ExitCode(u8::from(!entered)));
+        exit::at_once(ExitCode(u8::from(!entered)));
     }
     wait_status(pid)
 }
@@ -138,7 +138,7 @@ fn inherited_descriptors_are_gone() {
         // SAFETY: asks about a descriptor, changes nothing.
         let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
         if flags >= 0 {
-            privileges::exit(ExitCode(9));
+            exit::at_once(ExitCode(9));
         }
     });
     assert_eq!(status, 0);
