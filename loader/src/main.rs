@@ -12,6 +12,5 @@ extern "C" fn main() -> core::ffi::c_int {
     loader::machine::tsc::start_measuring();
     cli::prepare::process();
     cli::panic::install();
-    // Everything is written and put away by now; to give each page of memory back in good order would take page faults.
     loader::exit::at_once(cli::main())
 }

@@ -127,7 +127,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         loader::say!("ringwall: backend process: {why}");
     }
     let memory_bytes = arguments.mem.unwrap_or(image.manifest.memory_bytes);
-    Ok(parent::run(RunConfig {
+    match parent::run(RunConfig {
         image,
         image_path,
         memory_bytes,
@@ -144,7 +144,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
         core: arguments.core.map(|path| Output::create(&path, 0o600)).transpose()?,
         placement,
         verbose: arguments.verbose,
-    })?)
+    })? {}
 }
 
 /// Reads the image, and has its signature checked before anything of it is looked at.

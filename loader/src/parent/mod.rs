@@ -13,11 +13,12 @@ mod report;
 mod supervise;
 mod wall;
 
+use std::convert::Infallible;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hvcall::{DiskInfo, ExitCode, NicInfo};
+use hvcall::{DiskInfo, NicInfo};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{ForkResult, Pid};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -25,6 +26,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use crate::backend::choice::Backend;
 use crate::backend::kvm::GateChoice;
 use crate::evidence::output::Output;
+use crate::exit;
 use crate::image::Image;
 use crate::monitor::wait::Polling;
 use crate::net::frames::Relay;
@@ -124,11 +126,11 @@ fn step(step: &'static str) -> impl Fn(nix::Error) -> StartError {
     move |errno| StartError { step, source: errno.into() }
 }
 
-/// Runs an image to its end and says how it ended.
+/// Runs an image to its end, and ends this process with how it ended: to give memory back in good order would take page faults.
 ///
 /// # Errors
 /// [`StartError`] if the processes cannot be made.
-pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
+pub fn run(mut config: RunConfig) -> Result<Infallible, StartError> {
     // Blocked from here on, in this process and in those it forks: signals are read, never delivered.
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD]);
     signals.thread_block().map_err(step("blocking signals"))?;
@@ -182,7 +184,7 @@ pub fn run(mut config: RunConfig) -> Result<ExitCode, StartError> {
         cores::say(&core, &image, &report);
     }
     let code = receipt.map_or(code, |receipt| receipt.write(outcome, &report, code));
-    Ok(code)
+    exit::at_once(code)
 }
 
 /// A socket pair through which a monitor hands in the listener of its guest's process, and the number of that. The listener is never taken

@@ -1,8 +1,5 @@
 //! Giving up what a process has: descriptors, capabilities, resources, being looked into.
-#![expect(
-    unsafe_code,
-    reason = "closing descriptors by number, ignoring signals and _exit have no safe form"
-)]
+#![expect(unsafe_code, reason = "closing descriptors by number and ignoring signals have no safe form")]
 
 use std::io;
 use std::os::fd::RawFd;
