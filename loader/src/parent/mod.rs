@@ -210,8 +210,16 @@ fn fork_child() -> Result<Option<Pid>, StartError> {
         ForkResult::Parent { child } => Ok(Some(child)),
         ForkResult::Child => {
             nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(step("parent-death signal"))?;
-            // The parent may have died before the line above.
-            if nix::unistd::getppid() == parent { Ok(None) } else { Err(step("fork")(nix::Error::ESRCH)) }
+            match nix::unistd::getppid() {
+                found if found == parent => Ok(None),
+                // The parent is not in this process's PID namespace, of which this is the first process: after it there can be no other.
+                found if found.as_raw() == 0 => {
+                    let reason = "a new PID namespace has to have another first process; unshare makes one with --pid --fork";
+                    Err(StartError { step: "fork", source: std::io::Error::other(reason) })
+                }
+                // It has died before the line above.
+                _ => Err(step("fork")(nix::Error::ESRCH)),
+            }
         }
     }
 }

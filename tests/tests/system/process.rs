@@ -12,6 +12,7 @@ on_backend!(
     guest_holds_its_regions_and_nothing_else,
     guest_that_is_killed_is_reported,
     host_without_kvm_says_so_and_runs_the_guest_all_the_same,
+    first_process_of_a_namespace_is_told_how_not_to_be,
     chroot_without_anything_will_do,
     unprivileged_user_will_do,
     backend_and_gate_must_go_together,
@@ -78,6 +79,13 @@ fn host_without_kvm_says_so_and_runs_the_guest_all_the_same(_: Backend) {
         "{}",
         run.stderr
     );
+}
+
+/// `unshare --pid` alone leaves the program where it is; the next process that it makes is the first of the new namespace.
+fn first_process_of_a_namespace_is_told_how_not_to_be(backend: Backend) {
+    let words = ["unshare", "--map-root-user", "--pid"];
+    let run = Ringwall::under(&words).args(["run"]).image(backend, App::Hello.image()).run().expect(71);
+    run.says_once("--pid --fork");
 }
 
 fn chroot_without_anything_will_do(backend: Backend) {
