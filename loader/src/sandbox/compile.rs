@@ -42,16 +42,16 @@ pub(super) enum Test {
 /// `FilterTooLarge` if a jump would be longer than jumps can be.
 pub(super) fn compile(rules: &BTreeMap<i64, Vec<Vec<Test>>>) -> Result<BpfProgram, BackendError> {
     let kill = statement(RETURN, libc::SECCOMP_RET_KILL_PROCESS);
-    let mut program = vec![
-        // For nothing but the kernel's search for numbers that a filter allows whatever their arguments (kernel/seccomp.c,
-        // seccomp_cache_prepare), which takes up to ten times as long as all the rest of installing it. It runs a filter for each number that
-        // there is, up to the first look at anything else, and here it is over at once. There are hardly any such numbers.
-        statement(LOAD, ADDRESS * 4),
+    let mut program = Vec::new();
+    if !allows_hot_calls_always(rules) {
+        program.push(statement(LOAD, ADDRESS * 4));
+    }
+    program.extend([
         statement(LOAD, ARCHITECTURE * 4),
         jump(EQUAL, X86_64, 1, 0),
         kill.clone(),
         statement(LOAD, NUMBER * 4),
-    ];
+    ]);
     for (number, ways) in rules {
         let part = part(ways)?;
         let past = u8::try_from(part.len()).map_err(|_| BackendError::FilterTooLarge(part.len()))?;
@@ -61,6 +61,15 @@ pub(super) fn compile(rules: &BTreeMap<i64, Vec<Vec<Test>>>) -> Result<BpfProgra
     }
     program.push(kill);
     Ok(program)
+}
+
+/// Whether it is worth the kernel's while to find the calls that are allowed whatever their arguments: those then pass without the filter
+/// (kernel/seccomp.c, `seccomp_cache_prepare`).
+///
+/// It runs a filter for each number that there is, up to the first look at anything but number and architecture, which takes longer than all
+/// the rest of installing one. If that look comes first, it is over at once.
+fn allows_hot_calls_always(rules: &BTreeMap<i64, Vec<Vec<Test>>>) -> bool {
+    rules.iter().any(|(&number, ways)| number != libc::SYS_exit_group && ways.iter().any(Vec::is_empty))
 }
 
 /// The part for one call, which ends with a verdict whatever happens.
