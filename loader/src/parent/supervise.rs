@@ -55,8 +55,10 @@ pub(super) fn supervise(
             return Ok(killed.unwrap_or(outcome));
         }
         let next = [time_limit, asked.map(|(_, deadline)| deadline)].into_iter().flatten().min();
+        // Once it is killed, a deadline that has passed is nothing to wake up for.
+        let next = next.filter(|_| killed.is_none());
         if settled {
-            sleep_until(&signal_fd, if killed.is_some() { None } else { next })?;
+            sleep_until(&signal_fd, next)?;
         } else {
             // Most short runs have ended by then.
             let soon = Instant::now() + SETTLING;
