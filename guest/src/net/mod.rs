@@ -33,6 +33,7 @@ mod coalesce;
 mod dhcp;
 pub mod dns;
 mod driver;
+mod ephemeral;
 mod error;
 mod fixed;
 mod frame;

@@ -6,6 +6,7 @@ use core::time::Duration;
 use hvcall::NicInfo;
 use smoltcp::iface::{Interface, PollResult, SocketSet};
 use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::socket::tcp::{ConnectError, Socket};
 use smoltcp::wire::{
     DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpPacket, EthernetAddress, HardwareAddress, IpProtocol, IpRepr,
     NdiscRepr, UdpPacket, UdpRepr,
@@ -16,6 +17,7 @@ use super::dhcp::{Change, Dhcp, Message};
 use super::fixed::{apply_ipv4, apply_ipv6, host_ipv4, host_ipv6};
 use super::link::Link;
 use super::ndp;
+use super::packet::Tuple;
 use super::router::RouterDiscovery;
 use super::stage::{Stage, to_smoltcp};
 use super::{Config, StaticConfig};
@@ -71,9 +73,16 @@ impl Nic {
         self.interface = interface(&mut self.link, seed, now);
     }
 
-    /// smoltcp's view of this NIC, for opening a connection.
-    pub(super) fn context(&mut self) -> &mut smoltcp::iface::Context {
-        self.interface.context()
+    /// Starts a connection attempt on a closed socket, with an initial sequence number that comes from `seed`.
+    pub(super) fn connect(
+        &mut self,
+        socket: &mut Socket<'_>,
+        tuple: &Tuple,
+        seed: u64,
+        now: Instant,
+    ) -> Result<(), ConnectError> {
+        self.reseed(seed, now);
+        socket.connect(self.interface.context(), tuple.remote(), tuple.local())
     }
 
     /// Lets the sockets of `set` take in `packet`.

@@ -5,8 +5,10 @@ use core::time::Duration;
 
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer, State};
+use smoltcp::wire::TcpPacket;
 
 use crate::net::Error;
+use crate::net::nic::Nic;
 use crate::net::packet::Tuple;
 use crate::time::Instant;
 
@@ -20,6 +22,9 @@ pub(super) const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
 const STALL_TIMEOUT: Duration = Duration::from_secs(120);
 /// Keep-alive probes that may stay unanswered.
 const KEEP_ALIVE_PROBES: u32 = 5;
+
+/// How often a connection attempt starts anew because the peer takes it for an older connection.
+const MAX_RECALLS: u8 = 3;
 
 /// Smallest and largest socket buffer.
 const MIN_BUFFER_BYTES: usize = 2 * 1024;
@@ -105,6 +110,8 @@ pub(super) struct Connection {
     /// When the peer was last heard of, and since when data has been waiting for its acknowledgement.
     pub(super) heard: Instant,
     pub(super) waiting_since: Instant,
+    /// How often more it may call again before its timer says so.
+    recalls: u8,
     /// How often in a row it wanted to go on without getting anywhere.
     pub(super) stuck: u32,
     /// The peer has sent all it will.
@@ -143,6 +150,7 @@ impl Connection {
             deadline: now.saturating_add(timeout),
             heard: now,
             waiting_since: now,
+            recalls: MAX_RECALLS,
             stuck: 0,
             peer_finished: false,
             error: None,
@@ -151,6 +159,26 @@ impl Connection {
 
     pub(super) fn socket(&mut self) -> &mut Socket<'static> {
         self.sockets.get_mut(self.handle)
+    }
+
+    /// Whether `segment` answers our SYN with an acknowledgement of something else: the peer remembers an older connection
+    /// between the same ends (RFC 9293, section 3.10.7.4).
+    pub(super) fn takes_for_another(&mut self, segment: &TcpPacket<&[u8]>) -> bool {
+        let calling = self.socket().state() == State::SynSent;
+        calling && segment.ack() && !segment.syn() && !segment.rst()
+    }
+
+    /// Starts a connection attempt anew at once, as Linux does, rather than when its timer says so a second later
+    /// (`tcp_rcv_synsent_state_process` in net/ipv4/tcp_input.c, Linux 6.12). Only a few times: anybody can forge the reason.
+    #[cold]
+    pub(super) fn call_again(&mut self, nic: &mut Nic, seed: u64, now: Instant) {
+        let Some(left) = self.recalls.checked_sub(1) else { return };
+        self.recalls = left;
+        let tuple = self.tuple;
+        self.socket().abort();
+        if nic.connect(self.socket(), &tuple, seed, now).is_err() {
+            self.abort(Error::Refused);
+        }
     }
 
     /// Gives the connection up: the peer gets a reset, the owner gets `error`.

@@ -8,10 +8,11 @@ use smoltcp::socket::tcp::{RecvError, State};
 
 use super::connection::{Buffers, Connection, ConnectionId, LINGER_TIMEOUT, Owner};
 use super::listener::{ListenOptions, Listener};
+use super::state::TcpState;
 use crate::net::Error;
+use crate::net::ephemeral::free_port;
 use crate::net::packet::Tuple;
 use crate::net::stack::{Stack, add_waker};
-use crate::net::udp::free_port;
 
 impl Stack {
     /// Listens on `port`.
@@ -23,7 +24,7 @@ impl Stack {
     ) -> Result<u16, Error> {
         let listeners = &mut self.tcp.listeners;
         let port =
-            if port == 0 { free_port(self.random, |port| listeners.get(port).is_none())? } else { port };
+            if port == 0 { free_port((self.random)(), |port| listeners.get(port).is_none())? } else { port };
         if listeners.get(port).is_some() {
             return Err(Error::AddressInUse);
         }
@@ -81,7 +82,8 @@ impl Stack {
         let (nic, local) = self.route(remote.ip())?;
         let now = self.now;
         let tuple = |local_port| Tuple { local, local_port, remote: remote.ip(), remote_port: remote.port() };
-        let port = free_port(self.random, |port| self.tcp.table.flow(&tuple(port)).is_none())?;
+        let TcpState { table, ports, .. } = &mut self.tcp;
+        let port = ports.next(local, remote, |port| table.flow(&tuple(port)).is_none())?;
         let tuple = tuple(port);
         let id = self
             .tcp
@@ -92,8 +94,7 @@ impl Stack {
         let (Some(nic), Some(connection)) = (self.nics.get_mut(nic), self.tcp.table.get(id)) else {
             return Err(Error::NoDevice);
         };
-        nic.reseed(seed, now);
-        if connection.socket().connect(nic.context(), tuple.remote(), tuple.local()).is_err() {
+        if nic.connect(connection.socket(), &tuple, seed, now).is_err() {
             self.tcp.remove(id);
             return Err(Error::InvalidAddress);
         }

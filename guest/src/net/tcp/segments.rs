@@ -50,7 +50,12 @@ impl Stack {
         let nic = self.nics.get_mut(nic)?;
         let connection = self.tcp.table.get(id)?;
         connection.heard = now;
+        let stale = connection.takes_for_another(&segment);
         nic.ingress(packet.bytes, &mut connection.sockets, now);
+        if stale {
+            // The reset that this segment was answered with makes the peer forget the other connection.
+            connection.call_again(nic, (self.random)(), now);
+        }
         self.tcp.table.mark_dirty(id);
         Some(())
     }

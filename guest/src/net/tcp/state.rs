@@ -3,6 +3,7 @@
 use super::connection::{ConnectionId, Owner};
 use super::listener::Listener;
 use super::table::Table;
+use crate::net::ephemeral::PortSequences;
 use crate::net::hash::Keyed;
 use crate::net::sorted::SortedMap;
 
@@ -11,11 +12,16 @@ use crate::net::sorted::SortedMap;
 pub(in crate::net) struct TcpState {
     pub(in crate::net) table: Table,
     pub(super) listeners: SortedMap<u16, Listener>,
+    pub(super) ports: PortSequences,
 }
 
 impl TcpState {
     pub(in crate::net) fn new(hash: Keyed, budget_bytes: usize) -> Self {
-        Self { table: Table::new(hash, budget_bytes), listeners: SortedMap::new() }
+        Self {
+            table: Table::new(hash, budget_bytes),
+            listeners: SortedMap::new(),
+            ports: PortSequences::new(hash),
+        }
     }
 
     /// Number of handshakes under way on behalf of listeners.

@@ -6,7 +6,7 @@ use core::future::poll_fn;
 use core::net::SocketAddr;
 use core::task::Poll;
 
-pub(super) use ports::{Ports, free_port};
+pub(super) use ports::Ports;
 
 use super::{LocalAddress, Result, driver};
 

@@ -6,6 +6,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::task::Waker;
 
 use crate::net::Error;
+use crate::net::ephemeral::free_port;
 use crate::net::sorted::SortedMap;
 use crate::net::stack::{Stack, add_waker};
 
@@ -15,8 +16,6 @@ const MAX_QUEUED_BYTES: usize = 256 * 1024;
 /// Headers of a datagram: IPv4 or IPv6, and UDP.
 const IPV4_HEADERS_BYTES: usize = 28;
 const IPV6_HEADERS_BYTES: usize = 48;
-/// Ports that are given out (RFC 6335, section 6).
-pub(in crate::net) const EPHEMERAL_PORTS: core::ops::RangeInclusive<u16> = 49_152..=65_535;
 
 #[derive(Debug)]
 struct Datagram {
@@ -78,7 +77,7 @@ impl Stack {
     pub(in crate::net) fn udp_bind(&mut self, address: Option<IpAddr>, port: u16) -> Result<u16, Error> {
         let random = self.random;
         let table = &mut self.udp.table;
-        let port = if port == 0 { free_port(random, |port| table.get(port).is_none())? } else { port };
+        let port = if port == 0 { free_port(random(), |port| table.get(port).is_none())? } else { port };
         if table.get(port).is_some() {
             return Err(Error::AddressInUse);
         }
@@ -137,14 +136,4 @@ impl Stack {
         });
         Ok(true)
     }
-}
-
-/// A random ephemeral port that `is_free`.
-pub(in crate::net) fn free_port(random: fn() -> u64, is_free: impl Fn(u16) -> bool) -> Result<u16, Error> {
-    let count = EPHEMERAL_PORTS.end() - EPHEMERAL_PORTS.start() + 1;
-    let first = u16::try_from(random() % u64::from(count)).unwrap_or(0);
-    (0..count)
-        .map(|step| EPHEMERAL_PORTS.start() + (first + step) % count)
-        .find(|port| is_free(*port))
-        .ok_or(Error::AddressInUse)
 }
