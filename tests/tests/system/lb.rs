@@ -4,3 +4,4 @@ mod drain;
 mod forwarding;
 mod health;
 mod rig;
+mod tap;

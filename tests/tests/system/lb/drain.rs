@@ -1,15 +1,15 @@
 //! SIGTERM: nobody new, and everybody who is there finishes.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::Read as _;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tests::{App, Backend, Ringwall, in_own_network, on_each_backend};
+use tests::{Backend, in_own_network, on_each_backend};
 
 use super::rig::{PATIENCE, Rig, echo, exchange, is_ended, number};
-use crate::tap::{GUEST, command};
+use super::tap::start_over_tap;
 
 on_each_backend!(
     connections_go_on_after_sigterm_until_they_end,
@@ -51,42 +51,10 @@ fn connections_that_do_not_end_are_ended_in_order_when_time_is_up(backend: Backe
     assert!(run.stdout.contains("1 connections taken, 0 finished, 1 cut off"), "{}", run.stdout);
 }
 
-/// A server that answers each connection's one request and ends it.
-fn serve(listener: &TcpListener) {
-    for stream in listener.incoming() {
-        let Ok(mut stream) = stream else { return };
-        std::thread::spawn(move || {
-            let mut request = [0; 100];
-            // A health check sends nothing.
-            if stream.read_exact(&mut request).is_ok() {
-                let _ = stream.write_all(&request);
-            }
-        });
-    }
-}
-
 /// Over a tap, so that connections are the clients' own all the way.
 fn sigterm_under_load_loses_no_connection(backend: Backend) {
     in_own_network(|| {
-        for line in [
-            "ip link set lo up",
-            "ip tuntap add dev tap0 mode tap",
-            "ip addr add 10.77.0.1/24 dev tap0",
-            "ip link set tap0 up",
-        ] {
-            command(line);
-        }
-        for port in [8001, 8002] {
-            let listener = TcpListener::bind(("10.77.0.1", port)).unwrap();
-            std::thread::spawn(move || serve(&listener));
-        }
-        let net = format!("net=tap:tap0,ip={GUEST}/24");
-        let running = Ringwall::run_app(backend, App::Lb)
-            .args(["--net", &net, "--grace", "60"])
-            .guest(&["backends=10.77.0.1:8001,10.77.0.1:8002", "drain-timeout=30s"])
-            .start();
-        let _ = running.stdout.line_with("port 80 leads to");
-        let address = SocketAddr::new(GUEST.parse().unwrap(), 80);
+        let (running, address) = start_over_tap(backend, &[8001, 8002], &["drain-timeout=30s"]);
         let (served, refused) = (AtomicUsize::new(0), AtomicBool::new(false));
         std::thread::scope(|scope| {
             for _ in 0..8 {
