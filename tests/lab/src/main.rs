@@ -27,6 +27,7 @@ fn main() {
     let mut say = |text: String| writeln!(control, "lab: {text}").expect("the control line is open");
     say(format!("first process after {} s", machine::uptime()));
     say(format!("{} loaded", machine::load_kvm()));
+    machine::keep_kvm_busy();
     machine::raise_loopback();
 
     let mut code = 0;

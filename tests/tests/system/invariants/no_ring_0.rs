@@ -107,6 +107,7 @@ fn every_idt_gate_leads_to_ring_3_on_a_stack_of_its_own(_: Backend) {
         let descriptors = gdt(machine, special);
         let bytes = machine.read(special.idt.base, usize::from(special.idt.limit) + 1);
         assert_eq!(bytes.len(), 32 * 16);
+        let tables = machine.page_tables();
         for (vector, gate) in bytes.chunks_exact(16).enumerate() {
             let [low, high] = <[u64; 2]>::read(gate);
             let selector = low >> 16 & 0xffff;
@@ -119,7 +120,6 @@ fn every_idt_gate_leads_to_ring_3_on_a_stack_of_its_own(_: Backend) {
             // `int n` reaches breakpoint and overflow and no other.
             assert_eq!(dpl(low), if matches!(vector, 3 | 4) { 3 } else { 0 }, "vector {vector}");
             let entry = low & 0xffff | low >> 48 << 16 | (high & 0xffff_ffff) << 32;
-            let tables = machine.page_tables();
             let leaf = tables.leaf_of(entry).unwrap();
             assert!(leaf.user && leaf.executable && !leaf.writable, "vector {vector}: {leaf:x?}");
             assert_eq!(machine.slot_of(leaf), Slot::ReadOnly);
