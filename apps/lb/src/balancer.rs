@@ -87,13 +87,7 @@ impl Balancer {
         while net::stats().connections > 0 && Instant::now() < deadline {
             sleep(Duration::from_millis(5)).await;
         }
-        let (counters, left) = (&self.counters, net::stats().connections);
-        info!(
-            "{} connections taken, {} finished, {} cut off, {left} not acknowledged",
-            counters.accepted.get(),
-            counters.finished.get(),
-            counters.cut.get()
-        );
+        info!("{}, {} not acknowledged", self.counters, net::stats().connections);
     }
 
     /// Serves each client as long as there is room, and the others when there is again. Returns when no more can come.

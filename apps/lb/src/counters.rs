@@ -1,6 +1,7 @@
 //! What happened, in numbers that only grow.
 
 use core::cell::Cell;
+use core::fmt;
 
 /// A count.
 #[derive(Debug, Default)]
@@ -38,6 +39,27 @@ pub struct Counters {
     pub idle: Counter,
     /// Those that were ended because the time to drain was over.
     pub cut: Counter,
+}
+
+impl fmt::Display for Counters {
+    /// How all connections have ended: in order or cut off, and otherwise where there were such.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} connections taken, {} finished, {} cut off",
+            self.accepted.get(),
+            self.finished.get(),
+            self.cut.get()
+        )?;
+        let others = [
+            (&self.turned_away, "turned away"),
+            (&self.client_failed, "broken off by clients"),
+            (&self.backend_failed, "broken off by backends"),
+            (&self.idle, "ended for silence"),
+        ];
+        let mut others = others.into_iter().filter(|(counter, _)| counter.get() > 0);
+        others.try_for_each(|(counter, how)| write!(formatter, ", {} {how}", counter.get()))
+    }
 }
 
 /// Counts of one backend.

@@ -2,5 +2,6 @@
 
 mod balance;
 mod config;
+mod counters;
 mod header;
 mod page;

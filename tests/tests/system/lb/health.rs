@@ -95,7 +95,8 @@ fn without_a_backend_clients_read_an_end(backend: Backend) {
     client.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"here");
     drop((client, server));
-    rig.end();
+    let log = rig.end();
+    assert!(log.contains("2 connections taken, 1 finished, 0 cut off, 1 turned away"), "{log}");
 }
 
 /// Answers every request with a status line, until the program ends.

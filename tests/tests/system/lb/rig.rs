@@ -76,10 +76,10 @@ impl Rig {
         panic!("it never comes to that:\n{}", self.page());
     }
 
-    /// Asks it to end, which it has to do with status 0.
-    pub(super) fn end(self) {
+    /// Asks it to end, which it has to do with status 0, and gives what it has printed.
+    pub(super) fn end(self) -> String {
         self.running.signal(rustix::process::Signal::TERM);
-        let _ = self.running.wait().expect(0);
+        self.running.wait().expect(0).stdout
     }
 
     pub(super) fn status_url(&self) -> String {
