@@ -1,5 +1,6 @@
 //! The stack against itself: two of them joined by a link that can lose, reorder and spoil frames.
 
+mod calls;
 mod forward;
 mod hostile;
 mod link;
