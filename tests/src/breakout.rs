@@ -114,7 +114,7 @@ fn inside(backend: Backend, image: &loader::image::Image, disk: bool, crime: &Cr
         memory_bytes: image.manifest.memory_bytes,
         arguments: Vec::new(),
         console: Console::new(console_writer, false),
-        nics: vec![Nic::new(nic, UserNet::nic_info(), false)],
+        nics: vec![Nic::new(nic, UserNet::nic_info(), true)],
         disks: disk.into_iter().collect(),
         signals,
         gate: GateChoice::Auto,

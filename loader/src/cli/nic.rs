@@ -127,7 +127,7 @@ fn open_user(appliance: &str, publish: &[Publish], allow: &[Allow]) -> Result<Ni
     Ok(NicConfig {
         fd: guest_end,
         info,
-        vnet_header: false,
+        vnet_header: true,
         helper: Some((Helper::User(prepared), helper_end)),
     })
 }

@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hvcall::boot::{IP_STATIC, Ipv4Config, Ipv6Config, NicInfo};
+use hvcall::boot::{IP_STATIC, Ipv4Config, Ipv6Config, NicInfo, Offloads};
 
 /// The network that every `user` NIC is on. Each guest has one of its own, so the addresses are the same everywhere.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +42,7 @@ impl UserNet {
         NicInfo {
             mac: Self::GUEST_MAC,
             mtu: Self::MTU,
-            offloads: 0,
+            offloads: Offloads::CHECKSUM.bits(),
             ipv4: Ipv4Config {
                 address: Self::GUEST_V4.octets(),
                 gateway: Self::GATEWAY_V4.octets(),

@@ -3,6 +3,7 @@
 //! One turn: wait for events, note them, read frames, look at what is due, then serve every thing that has work once. While
 //! the guest does not read (the link is blocked) nothing is read for it either.
 
+use core::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time;
 
@@ -17,7 +18,7 @@ use super::agenda::{Agenda, Thing};
 use super::answer;
 use super::connections::{Connections, SOCKET_FLAGS};
 use super::flows::{Flows, PublishedUdp};
-use super::link::{FRAME_BYTES, Link, Received};
+use super::link::{Link, MESSAGE_BYTES, Received};
 use super::packet::{Packet, decode};
 use super::policy::Policy;
 use super::prepare::Published;
@@ -49,7 +50,8 @@ pub(super) struct Helper {
     start: time::Instant,
     agenda: Agenda,
     stack: Stack,
-    frame: Box<[u8]>,
+    /// What the guest sent last.
+    message: Box<[u8]>,
     link_interest: EventFlags,
     policy: Policy,
     ports: Vec<Port>,
@@ -82,7 +84,7 @@ impl Helper {
             start: time::Instant::now(),
             agenda: Agenda::default(),
             stack,
-            frame: vec![0; FRAME_BYTES].into_boxed_slice(),
+            message: vec![0; MESSAGE_BYTES].into_boxed_slice(),
             link_interest,
             policy,
             ports: published
@@ -176,15 +178,15 @@ impl Helper {
             if self.stack.link.is_blocked() {
                 return;
             }
-            match self.stack.link.receive(&mut self.frame) {
-                Received::Frame(size_bytes) => self.take_frame(size_bytes),
+            match self.stack.link.receive(&mut self.message) {
+                Received::Frame(place) => self.take_frame(place),
                 Received::Nothing | Received::Closed => return,
             }
         }
     }
 
-    fn take_frame(&mut self, size_bytes: usize) {
-        let Some((source, packet)) = decode(&self.frame[..size_bytes]) else { return };
+    fn take_frame(&mut self, place: Range<usize>) {
+        let Some((source, packet)) = decode(&self.message[place]) else { return };
         self.stack.link.learn(source);
         self.stack.hear();
         match packet {

@@ -1,6 +1,7 @@
-//! The guest's end of the wire: frames out of and into a socket on which one message is one frame.
+//! The guest's end of the wire: frames out of and into a socket on which one message is an offload header and a frame.
 
 use core::net::IpAddr;
+use core::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
@@ -10,16 +11,18 @@ use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, EthernetFrame, EthernetProtocol};
 
 use super::addresses::UserNet;
+use super::offload;
 use super::packet::ETHERNET_BYTES;
+use crate::net::tap::VNET_HEADER_BYTES;
 
-/// Room for the longest frame there is: an Ethernet header and an IPv6 packet with the longest payload.
-pub(super) const FRAME_BYTES: usize = ETHERNET_BYTES + 40 + 65_535;
+/// Room for the longest message there is: the offload header, an Ethernet header, and an IPv6 packet with the longest payload.
+pub(super) const MESSAGE_BYTES: usize = VNET_HEADER_BYTES + ETHERNET_BYTES + 40 + 65_535;
 
 /// What a read from the guest gave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Received {
-    /// A frame of that many bytes.
-    Frame(usize),
+    /// A frame, in these bytes of the message.
+    Frame(Range<usize>),
     /// Nothing right now.
     Nothing,
     /// The other end is gone.
@@ -42,7 +45,7 @@ impl Link {
         Self {
             socket,
             guest_mac: EthernetAddress(UserNet::GUEST_MAC),
-            outgoing: vec![0; FRAME_BYTES].into_boxed_slice(),
+            outgoing: vec![0; MESSAGE_BYTES].into_boxed_slice(),
             unsent_bytes: 0,
             closed: false,
         }
@@ -63,11 +66,15 @@ impl Link {
         self.closed
     }
 
-    /// Reads one frame into `frame`, which holds [`FRAME_BYTES`]. Longer ones count as empty and decode to nothing.
-    pub(super) fn receive(&mut self, frame: &mut [u8]) -> Received {
-        match recv(&self.socket, frame, RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
+    /// Reads one message into `message`, which holds [`MESSAGE_BYTES`]. The frame in one that is too long or too short is empty, and
+    /// decodes to nothing. What its header says about checksums is not looked at, as they are not.
+    pub(super) fn receive(&mut self, message: &mut [u8]) -> Received {
+        match recv(&self.socket, message, RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
             Ok((_, 0)) => self.closed = true,
-            Ok((taken, whole)) => return Received::Frame(if taken == whole { whole } else { 0 }),
+            Ok((taken, whole)) if taken == whole => {
+                return Received::Frame(VNET_HEADER_BYTES.min(whole)..whole);
+            }
+            Ok(_) => return Received::Frame(0..0),
             Err(Errno::AGAIN | Errno::INTR) => return Received::Nothing,
             Err(_) => self.closed = true,
         }
@@ -96,13 +103,14 @@ impl Link {
         payload_bytes: usize,
         fill: impl FnOnce(&mut [u8], &mut EthernetProtocol) -> R,
     ) -> R {
-        let size_bytes = (ETHERNET_BYTES + payload_bytes).min(FRAME_BYTES);
-        let frame = &mut self.outgoing[..size_bytes];
+        let size_bytes = (VNET_HEADER_BYTES + ETHERNET_BYTES + payload_bytes).min(MESSAGE_BYTES);
+        let (header, frame) = self.outgoing[..size_bytes].split_at_mut(VNET_HEADER_BYTES);
         let result = fill(&mut frame[ETHERNET_BYTES..], &mut ethertype);
-        let mut header = EthernetFrame::new_unchecked(frame);
-        header.set_dst_addr(self.guest_mac);
-        header.set_src_addr(EthernetAddress(UserNet::GATEWAY_MAC));
-        header.set_ethertype(ethertype);
+        header.copy_from_slice(&offload::leave_checksum(&mut frame[ETHERNET_BYTES..]));
+        let mut ethernet = EthernetFrame::new_unchecked(frame);
+        ethernet.set_dst_addr(self.guest_mac);
+        ethernet.set_src_addr(EthernetAddress(UserNet::GATEWAY_MAC));
+        ethernet.set_ethertype(ethertype);
         // Callers do not send while the link is blocked; if one did, the frame that waited would be the one lost.
         self.unsent_bytes = size_bytes;
         self.flush();
@@ -114,8 +122,8 @@ impl Link {
         if self.unsent_bytes == 0 {
             return;
         }
-        let frame = &self.outgoing[..self.unsent_bytes];
-        match send(&self.socket, frame, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        let message = &self.outgoing[..self.unsent_bytes];
+        match send(&self.socket, message, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
             Ok(_) => self.unsent_bytes = 0,
             Err(Errno::AGAIN | Errno::INTR) => {}
             // The kernel is short of memory: lost, as on any network.
@@ -164,9 +172,10 @@ impl Device for Port<'_> {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ip;
         capabilities.max_transmission_unit = usize::from(UserNet::MTU);
-        // The guest verifies what it gets; what it sends came through memory.
+        // What the guest sends came through memory. What it gets, it checks, but for TCP's checksum: that one is left to whoever
+        // takes the segment further.
         capabilities.checksum.ipv4 = Checksum::Tx;
-        capabilities.checksum.tcp = Checksum::Tx;
+        capabilities.checksum.tcp = Checksum::None;
         capabilities
     }
 }

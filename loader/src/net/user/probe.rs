@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use super::link::Link;
 use super::packet::{Packet, decode};
 use super::{answer, frame_pair};
+use crate::net::tap::VNET_HEADER_BYTES;
 
 /// Room for an answer.
 const ANSWER_BYTES: usize = 70_000;
@@ -57,7 +58,7 @@ impl FrameProbe {
         };
         let mut len = 0;
         while let Ok(taken @ 1..) = rustix::io::read(&self.guest, &mut *self.answer) {
-            len = taken;
+            len = taken - VNET_HEADER_BYTES.min(taken);
         }
         (kind, len)
     }

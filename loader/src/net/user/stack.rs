@@ -14,11 +14,17 @@ use super::addresses::{UserNet, guest_towards};
 use super::link::{Link, Port};
 use super::packet::FlowKey;
 
-/// Room for data in each direction of a connection.
-pub(super) const TCP_BUFFER_BYTES: usize = 64 * 1024;
+/// Room for data in each direction of a connection: with less, both ends of a link that is as fast as memory wait for each other most of
+/// the time. What no data has touched is not there: the allocator has it from the kernel, page by page.
+const LARGE_BUFFER_BYTES: usize = 1 << 20;
+/// The same for connections beyond [`LARGE_AT_A_TIME`].
+const SMALL_BUFFER_BYTES: usize = 64 * 1024;
+/// Connections at a time that have large buffers: 256 MiB, if all of them are full.
+const LARGE_AT_A_TIME: usize = 128;
 
-/// Socket sets that are kept for the next connection.
-const SPARE: usize = 256;
+/// Endpoints that are kept for the next connection, with large buffers and with small ones: 32 MiB each, if all were full once.
+const SPARE_LARGE: usize = 16;
+const SPARE_SMALL: usize = 256;
 
 /// For how long after its first frame a guest may still be about to listen: a refused call is tried again so long.
 const STARTING: Duration = Duration::from_secs(2);
@@ -29,7 +35,10 @@ pub(super) struct Stack {
     pub(super) now: Instant,
     interface: Interface,
     nobody: SocketSet<'static>,
-    spare: Vec<Endpoint>,
+    large: Vec<Endpoint>,
+    small: Vec<Endpoint>,
+    /// Endpoints with large buffers that connections have.
+    large_in_use: usize,
     first_frame: Option<Instant>,
 }
 
@@ -38,11 +47,13 @@ pub(super) struct Stack {
 pub(super) struct Endpoint {
     set: SocketSet<'static>,
     handle: SocketHandle,
+    is_large: bool,
 }
 
 impl Endpoint {
-    fn new() -> Self {
-        let buffer = || SocketBuffer::new(vec![0; TCP_BUFFER_BYTES]);
+    fn new(is_large: bool) -> Self {
+        let buffer_bytes = if is_large { LARGE_BUFFER_BYTES } else { SMALL_BUFFER_BYTES };
+        let buffer = || SocketBuffer::new(vec![0; buffer_bytes]);
         let mut socket = tcp::Socket::new(buffer(), buffer());
         // Whoever wrote the data decided on its pieces; holding them back would only add delay.
         socket.set_nagle_enabled(false);
@@ -50,7 +61,7 @@ impl Endpoint {
         socket.set_ack_delay(None);
         let mut set = SocketSet::new(Vec::with_capacity(1));
         let handle = set.add(socket);
-        Self { set, handle }
+        Self { set, handle, is_large }
     }
 
     /// The socket.
@@ -78,7 +89,9 @@ impl Stack {
             now,
             interface,
             nobody: SocketSet::new(Vec::new()),
-            spare: Vec::new(),
+            large: Vec::new(),
+            small: Vec::new(),
+            large_in_use: 0,
             first_frame: None,
         }
     }
@@ -95,14 +108,20 @@ impl Stack {
 
     /// An endpoint that calls nobody yet.
     pub(super) fn endpoint(&mut self) -> Endpoint {
-        self.spare.pop().unwrap_or_else(Endpoint::new)
+        let is_large = self.large_in_use < LARGE_AT_A_TIME;
+        self.large_in_use += usize::from(is_large);
+        let spare = if is_large { &mut self.large } else { &mut self.small };
+        spare.pop().unwrap_or_else(|| Endpoint::new(is_large))
     }
 
     /// Takes an endpoint back. Whatever its connection was, it is over.
     pub(super) fn put_back(&mut self, mut endpoint: Endpoint) {
         endpoint.socket().abort();
-        if self.spare.len() < SPARE {
-            self.spare.push(endpoint);
+        self.large_in_use -= usize::from(endpoint.is_large);
+        let (spare, most) =
+            if endpoint.is_large { (&mut self.large, SPARE_LARGE) } else { (&mut self.small, SPARE_SMALL) };
+        if spare.len() < most {
+            spare.push(endpoint);
         }
     }
 
@@ -152,5 +171,36 @@ impl core::fmt::Debug for Stack {
             .field("link", &self.link)
             .field("now", &self.now)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::user::frame_pair;
+
+    #[test]
+    fn so_many_connections_at_a_time_have_large_buffers_and_few_are_kept() {
+        let (helper, _guest) = frame_pair().unwrap();
+        let mut stack = Stack::new(Link::new(helper), 0);
+        let room = |endpoint: &mut Endpoint| {
+            let socket = endpoint.socket();
+            assert_eq!(socket.send_capacity(), socket.recv_capacity());
+            socket.recv_capacity()
+        };
+        for _round in 0..2 {
+            let mut endpoints: Vec<_> =
+                (0..LARGE_AT_A_TIME + SPARE_SMALL + 1).map(|_| stack.endpoint()).collect();
+            let (large, small) = endpoints.split_at_mut(LARGE_AT_A_TIME);
+            assert!(large.iter_mut().all(|endpoint| room(endpoint) == LARGE_BUFFER_BYTES));
+            assert!(small.iter_mut().all(|endpoint| room(endpoint) == SMALL_BUFFER_BYTES));
+            // Whose connection is over gives way to the next one.
+            stack.put_back(endpoints.swap_remove(0));
+            let mut next = stack.endpoint();
+            assert_eq!(room(&mut next), LARGE_BUFFER_BYTES);
+            endpoints.push(next);
+            endpoints.into_iter().for_each(|endpoint| stack.put_back(endpoint));
+            assert_eq!((stack.large.len(), stack.small.len()), (SPARE_LARGE, SPARE_SMALL));
+        }
     }
 }

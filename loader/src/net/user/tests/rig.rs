@@ -16,10 +16,11 @@ use smoltcp::socket::tcp::{self, SocketBuffer, State};
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 
-use super::super::link::FRAME_BYTES;
+use super::super::link::MESSAGE_BYTES;
 use super::super::policy::Policy;
 use super::super::prepare::Published;
 use super::super::{Prepared, UserNet, frame_pair};
+use crate::net::tap::VNET_HEADER_BYTES;
 
 /// Long enough for anything to happen that will happen at all, on the slowest machine.
 const STUCK: StdDuration = StdDuration::from_secs(60);
@@ -110,23 +111,42 @@ pub(super) fn wait_status(pid: i32) -> i32 {
     status
 }
 
+/// A frame that follows its offload header, with the checksum that the header leaves to whoever passes it on.
+pub(super) fn finish_frame(message: &[u8]) -> Vec<u8> {
+    let (header, frame) = message.split_at(VNET_HEADER_BYTES);
+    let mut frame = frame.to_vec();
+    let field = |at: usize| usize::from(u16::from_le_bytes([header[at], header[at + 1]]));
+    assert!(header[0] <= 1 && header[1..6].iter().all(|byte| *byte == 0), "{header:?}");
+    if header[0] == 1 {
+        let (start, offset) = (field(6), field(8));
+        let sum = !smoltcp::wire::checksum::data(&frame[start..]);
+        frame[start + offset..][..2].copy_from_slice(&sum.to_be_bytes());
+    }
+    frame
+}
+
 /// The guest's end of the pair as an Ethernet device.
 #[derive(Debug)]
 pub(super) struct Wire(OwnedFd);
 
 impl Wire {
     pub(super) fn receive_frame(&self) -> Option<Vec<u8>> {
-        let mut frame = vec![0; FRAME_BYTES];
-        let (size, _) = recv(&self.0, &mut frame[..], RecvFlags::DONTWAIT).ok()?;
-        frame.truncate(size);
-        Some(frame)
+        let mut message = vec![0; MESSAGE_BYTES];
+        let (size, _) = recv(&self.0, &mut message[..], RecvFlags::DONTWAIT).ok()?;
+        (size > 0).then(|| finish_frame(&message[..size]))
+    }
+
+    /// Sends a frame, unless the helper has to read others first.
+    fn try_send_frame(&self, frame: &[u8]) -> Result<(), Errno> {
+        let message = [&[0; VNET_HEADER_BYTES], frame].concat();
+        send(&self.0, &message, SendFlags::NOSIGNAL | SendFlags::DONTWAIT).map(drop)
     }
 
     /// Sends a frame; waits for the helper to read others first if need be.
     pub(super) fn send_frame(&self, frame: &[u8]) {
         loop {
-            match send(&self.0, frame, SendFlags::NOSIGNAL) {
-                Ok(_) => return,
+            match self.try_send_frame(frame) {
+                Ok(()) => return,
                 Err(Errno::AGAIN) => std::thread::yield_now(),
                 Err(errno) => panic!("the helper is gone: {errno}"),
             }
@@ -173,7 +193,7 @@ impl phy::TxToken for Outgoing<'_> {
         let mut frame = vec![0; len];
         let result = f(&mut frame);
         // Full, or the helper is gone: lost.
-        let _ = send(&self.0.0, &frame, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        let _ = self.0.try_send_frame(&frame);
         result
     }
 }

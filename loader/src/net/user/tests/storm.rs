@@ -14,10 +14,11 @@ use smoltcp::wire::{
 
 use super::super::agenda::{Agenda, Name};
 use super::super::connection::{Connection, Served};
-use super::super::link::{FRAME_BYTES, Link};
+use super::super::link::{Link, MESSAGE_BYTES};
 use super::super::packet::FlowKey;
 use super::super::stack::Stack;
 use super::super::{UserNet, frame_pair};
+use super::rig::finish_frame;
 
 const GUEST_PORT: u16 = 80;
 const PEER_PORT: u16 = 40_000;
@@ -59,9 +60,10 @@ fn segment(control: TcpControl, seq: u32, ack: TcpSeqNumber, window: u16) -> Vec
 /// Sequence number behind the last of the segments that have come to the guest, and how many they were.
 fn received(guest: &std::os::fd::OwnedFd) -> (Option<TcpSeqNumber>, usize) {
     let (mut next, mut count) = (None, 0);
-    let mut frame = vec![0; FRAME_BYTES];
-    while let Ok(size_bytes) = rustix::io::read(guest, &mut frame[..]) {
-        let ip = Ipv4Packet::new_checked(&frame[14..size_bytes]).unwrap();
+    let mut message = vec![0; MESSAGE_BYTES];
+    while let Ok(size_bytes) = rustix::io::read(guest, &mut message[..]) {
+        let frame = finish_frame(&message[..size_bytes]);
+        let ip = Ipv4Packet::new_checked(&frame[14..]).unwrap();
         let tcp = TcpPacket::new_checked(ip.payload()).unwrap();
         next = Some(tcp.seq_number() + tcp.segment_len());
         count += 1;

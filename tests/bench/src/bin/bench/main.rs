@@ -40,7 +40,7 @@ enum Kind {
     Boot,
     /// One hypercall, and the monitor's own part of it
     Hypercall,
-    /// Frames, TCP in bulk, idle connections, idling and waking up (as root)
+    /// Frames, TCP in bulk, idle connections, idling and waking up, the `user` network (as root)
     Net,
     /// `web` and nginx under wrk (as root)
     Http,

@@ -18,33 +18,39 @@ const COUNTED: Duration = Duration::from_millis(1000);
 
 /// Bits per second in each direction, one connection.
 pub(super) fn measure(world: &World, backend: Backend, rounds: usize) -> Result<Vec<Comparison>, Failure> {
-    world.as_peer(serve)?;
+    world.as_peer(|| serve(PEER))?;
     let mut guest = Guest::start(backend, "traffic", &[], &["serve"])?;
     guest.line_with("serving")?;
     let rows = vec![
-        in_turn("TCP to the guest / kernel over veth", "Gb/s", rounds, || upload(GUEST), || upload(PEER))?,
+        in_turn(
+            "TCP to the guest / kernel over veth",
+            "Gb/s",
+            rounds,
+            || upload((GUEST, DISCARD)),
+            || upload((PEER, DISCARD)),
+        )?,
         in_turn(
             "TCP from the guest / kernel over veth",
             "Gb/s",
             rounds,
-            || download(GUEST),
-            || download(PEER),
+            || download((GUEST, GENERATOR)),
+            || download((PEER, GENERATOR)),
         )?,
     ];
     guest.end()?;
     Ok(rows)
 }
 
-/// Gigabits per second that a host's discard service takes.
-fn upload(host: &str) -> Result<f64, Failure> {
-    let mut stream = TcpStream::connect((host, DISCARD))?;
+/// Gigabits per second that a discard service takes.
+pub(super) fn upload(service: (&str, u16)) -> Result<f64, Failure> {
+    let mut stream = TcpStream::connect(service)?;
     let bytes = vec![b'x'; CHUNK_BYTES];
     rate(|| Ok(stream.write(&bytes)?))
 }
 
-/// Gigabits per second that a host's character generator gives.
-pub(super) fn download(host: &str) -> Result<f64, Failure> {
-    let mut stream = TcpStream::connect((host, GENERATOR))?;
+/// Gigabits per second that a character generator gives.
+pub(super) fn download(service: (&str, u16)) -> Result<f64, Failure> {
+    let mut stream = TcpStream::connect(service)?;
     let mut bytes = vec![0; CHUNK_BYTES];
     rate(|| Ok(stream.read(&mut bytes)?))
 }

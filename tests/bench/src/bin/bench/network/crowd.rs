@@ -6,6 +6,7 @@ use bench::result::Comparison;
 
 use super::bulk::download;
 use super::guest::Guest;
+use super::native::GENERATOR;
 use super::of_pairs;
 use super::world::GUEST;
 use crate::{Backend, Failure};
@@ -29,13 +30,13 @@ pub(super) fn measure(backend: Backend, rounds: usize) -> Result<Vec<Comparison>
     for _ in 0..rounds {
         let mut idle = Vec::new();
         connect(&mut idle, FEW)?;
-        let few = download(GUEST)?;
+        let few = download((GUEST, GENERATOR))?;
         let before = resident_kib(&guest)?;
         connect(&mut idle, MANY)?;
         if sizes.is_empty() {
             sizes.push(((resident_kib(&guest)? - before) / (MANY - FEW) as f64, LIMIT_KIB));
         }
-        speeds.push((download(GUEST)?, few));
+        speeds.push((download((GUEST, GENERATOR))?, few));
     }
     guest.end()?;
     Ok(vec![

@@ -1,4 +1,4 @@
-//! An appliance on the tap.
+//! An appliance on the tap, or on the `user` network.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -16,15 +16,36 @@ pub(super) struct Guest {
     console: BufReader<ChildStdout>,
 }
 
+/// What an appliance's NIC leads to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Net {
+    Tap,
+    User,
+}
+
 impl Guest {
-    /// Starts an appliance of this workspace with arguments for itself and options for `ringwall run`.
+    /// Starts an appliance of this workspace on the tap, with arguments for itself and options for `ringwall run`.
     pub(super) fn start(
         backend: Backend,
         app: &str,
         options: &[&str],
         arguments: &[&str],
     ) -> Result<Self, Failure> {
-        let net = format!("tap:{TAP},ip={GUEST}/24,gw=10.77.0.1,mac={GUEST_MAC}");
+        Self::start_on(Net::Tap, backend, app, options, arguments)
+    }
+
+    /// The same on any network.
+    pub(super) fn start_on(
+        net: Net,
+        backend: Backend,
+        app: &str,
+        options: &[&str],
+        arguments: &[&str],
+    ) -> Result<Self, Failure> {
+        let net = match net {
+            Net::Tap => format!("tap:{TAP},ip={GUEST}/24,gw=10.77.0.1,mac={GUEST_MAC}"),
+            Net::User => "user".to_owned(),
+        };
         let mut child = Command::new(beside("ringwall")?)
             .args(["run", "--backend", backend.name(), "--net", &net])
             .args(options)

@@ -11,6 +11,7 @@ mod lb;
 mod native;
 mod nginx;
 mod rest;
+mod user;
 mod world;
 mod wrk;
 
@@ -34,6 +35,8 @@ pub(crate) enum Part {
     Crowd,
     /// Idling and waking up
     Rest,
+    /// TCP in bulk over the `user` network
+    User,
 }
 
 /// All parts, or the given one.
@@ -44,13 +47,14 @@ pub(crate) fn measure(
 ) -> Result<Vec<Comparison>, Failure> {
     let world = World::new()?;
     let mut rows = Vec::new();
-    for part in [Part::Frames, Part::Bulk, Part::Crowd, Part::Rest] {
+    for part in [Part::Frames, Part::Bulk, Part::Crowd, Part::Rest, Part::User] {
         if only.is_none_or(|only| only == part) {
             rows.extend(match part {
                 Part::Frames => frames::measure(backend, rounds)?,
                 Part::Bulk => bulk::measure(&world, backend, rounds)?,
                 Part::Crowd => crowd::measure(backend, rounds)?,
                 Part::Rest => rest::measure(backend, rounds)?,
+                Part::User => user::measure(&world, backend, rounds)?,
             });
         }
     }

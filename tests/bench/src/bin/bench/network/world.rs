@@ -36,24 +36,28 @@ impl World {
             Ok(File::open("/proc/thread-self/ns/net")?)
         })?;
         own_network()?;
-        let namespace = format!("/proc/{}/fd/{}", std::process::id(), peer.as_raw_fd());
+        let world = Self { peer };
         for line in [
             "ip link set lo up",
             "ip tuntap add dev tap0 mode tap",
             "ip link set tap0 txqueuelen 1000 up",
             "ip addr add 10.77.0.1/24 dev tap0",
-            &format!("ip link add veth0 type veth peer name veth1 netns {namespace}"),
+            &format!("ip link add veth0 type veth peer name veth1 netns {}", world.peer_path()),
             "ip addr add 10.78.0.1/24 dev veth0",
             "ip link set veth0 up",
         ] {
             run(line)?;
         }
-        let world = Self { peer };
         world.as_peer(|| {
             run("ip addr add 10.78.0.2/24 dev veth1")?;
             run("ip link set veth1 up")
         })?;
         Ok(world)
+    }
+
+    /// The peer's network, for programs that are told of it by a path.
+    pub(super) fn peer_path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.peer.as_raw_fd())
     }
 
     /// Acts in the peer's network. Threads and programs started there stay there.
