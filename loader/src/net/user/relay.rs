@@ -87,7 +87,7 @@ impl Relay {
     /// Reads from the host what fits. Whether anything changed.
     pub(super) fn host_to_guest(&mut self) -> bool {
         let socket = self.endpoint.socket();
-        let mut moved = false;
+        let (mut moved, mut taken_bytes) = (false, 0);
         while self.readable && socket.can_send() {
             let host = &self.host;
             let read = socket.send(|room| {
@@ -107,7 +107,10 @@ impl Relay {
                     socket.close();
                 }
                 // A short read of a stream emptied it; more of it, or its end, raises a new event.
-                Ok(Ok((taken, space))) => self.readable = taken == space || self.hung_up,
+                Ok(Ok((taken, space))) => {
+                    taken_bytes += taken;
+                    self.readable = taken == space || self.hung_up;
+                }
                 Ok(Err(Errno::INTR)) => {}
                 Ok(Err(Errno::AGAIN)) => {
                     self.readable = false;
@@ -121,6 +124,7 @@ impl Relay {
             }
             moved = true;
         }
+        self.endpoint.carry(taken_bytes);
         moved
     }
 

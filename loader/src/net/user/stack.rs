@@ -22,9 +22,12 @@ const SMALL_BUFFER_BYTES: usize = 64 * 1024;
 /// Connections at a time that have large buffers: 256 MiB, if all of them are full.
 const LARGE_AT_A_TIME: usize = 128;
 
-/// Endpoints that are kept for the next connection, with large buffers and with small ones: 32 MiB each, if all were full once.
-const SPARE_LARGE: usize = 16;
+/// Endpoints that are kept for the next connection: with small buffers, with large ones, and with large ones through which little has
+/// gone, which holds no more than that. 32 MiB each.
 const SPARE_SMALL: usize = 256;
+const SPARE_LARGE: usize = 16;
+const SPARE_LIGHT: usize = LARGE_AT_A_TIME;
+const LITTLE_BYTES: usize = 256 * 1024;
 
 /// For how long after its first frame a guest may still be about to listen: a refused call is tried again so long.
 const STARTING: Duration = Duration::from_secs(2);
@@ -48,6 +51,8 @@ pub(super) struct Endpoint {
     set: SocketSet<'static>,
     handle: SocketHandle,
     is_large: bool,
+    /// Bytes that have gone through its buffers, in all connections together.
+    carried_bytes: usize,
 }
 
 impl Endpoint {
@@ -61,12 +66,17 @@ impl Endpoint {
         socket.set_ack_delay(None);
         let mut set = SocketSet::new(Vec::with_capacity(1));
         let handle = set.add(socket);
-        Self { set, handle, is_large }
+        Self { set, handle, is_large, carried_bytes: 0 }
     }
 
     /// The socket.
     pub(super) fn socket(&mut self) -> &mut tcp::Socket<'static> {
         self.set.get_mut(self.handle)
+    }
+
+    /// Notes that so many bytes go through its buffers.
+    pub(super) fn carry(&mut self, size_bytes: usize) {
+        self.carried_bytes = self.carried_bytes.saturating_add(size_bytes);
     }
 }
 
@@ -118,8 +128,12 @@ impl Stack {
     pub(super) fn put_back(&mut self, mut endpoint: Endpoint) {
         endpoint.socket().abort();
         self.large_in_use -= usize::from(endpoint.is_large);
-        let (spare, most) =
-            if endpoint.is_large { (&mut self.large, SPARE_LARGE) } else { (&mut self.small, SPARE_SMALL) };
+        let is_light = endpoint.carried_bytes <= LITTLE_BYTES;
+        let (spare, most) = match endpoint.is_large {
+            true if is_light => (&mut self.large, SPARE_LIGHT),
+            true => (&mut self.large, SPARE_LARGE),
+            false => (&mut self.small, SPARE_SMALL),
+        };
         if spare.len() < most {
             spare.push(endpoint);
         }
@@ -138,6 +152,7 @@ impl Stack {
 
     /// Shows an IP packet to the endpoint that it is for.
     pub(super) fn receive(&mut self, endpoint: &mut Endpoint, packet: &[u8]) {
+        endpoint.carry(packet.len());
         let mut port = Port { link: &mut self.link, packet: Some(packet) };
         self.interface.poll_ingress_single(self.now, &mut port, &mut endpoint.set);
     }
@@ -180,7 +195,7 @@ mod tests {
     use crate::net::user::frame_pair;
 
     #[test]
-    fn so_many_connections_at_a_time_have_large_buffers_and_few_are_kept() {
+    fn so_many_connections_at_a_time_have_large_buffers_and_few_full_ones_are_kept() {
         let (helper, _guest) = frame_pair().unwrap();
         let mut stack = Stack::new(Link::new(helper), 0);
         let room = |endpoint: &mut Endpoint| {
@@ -188,7 +203,7 @@ mod tests {
             assert_eq!(socket.send_capacity(), socket.recv_capacity());
             socket.recv_capacity()
         };
-        for _round in 0..2 {
+        for (carried_bytes, kept) in [(LITTLE_BYTES, SPARE_LIGHT), (1, SPARE_LARGE)] {
             let mut endpoints: Vec<_> =
                 (0..LARGE_AT_A_TIME + SPARE_SMALL + 1).map(|_| stack.endpoint()).collect();
             let (large, small) = endpoints.split_at_mut(LARGE_AT_A_TIME);
@@ -199,8 +214,11 @@ mod tests {
             let mut next = stack.endpoint();
             assert_eq!(room(&mut next), LARGE_BUFFER_BYTES);
             endpoints.push(next);
-            endpoints.into_iter().for_each(|endpoint| stack.put_back(endpoint));
-            assert_eq!((stack.large.len(), stack.small.len()), (SPARE_LARGE, SPARE_SMALL));
+            for mut endpoint in endpoints {
+                endpoint.carry(carried_bytes);
+                stack.put_back(endpoint);
+            }
+            assert_eq!((stack.large.len(), stack.small.len()), (kept, SPARE_SMALL));
         }
     }
 }
