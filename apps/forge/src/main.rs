@@ -1,7 +1,8 @@
 //! A taken-over guest on a network: sends whatever frames it is told to, past the guest kernel's stack.
 //!
 //! ```text
-//! send FRAME...     each frame in hexadecimal, in order
+//! send FRAME...     each frame in hexadecimal, in order; behind a slash and with dots between them its offload fields can follow:
+//!                   flags, segmentation type, header's length, pieces' length, checksum's start and offset
 //! resolve NAME      by the guest kernel's own resolver: prints the addresses
 //! ```
 #![no_std]
@@ -21,18 +22,24 @@ async fn main() -> u8 {
     let mut arguments = guest::args();
     match arguments.next() {
         Some("send") => {
-            let frames: Option<Vec<Vec<u8>>> = arguments.map(bytes).collect();
+            let frames: Option<Vec<(Vec<u8>, [u16; 6])>> = arguments.map(frame).collect();
             let Some(frames) = frames else {
-                println!("not hexadecimal");
+                println!("not a frame");
                 return 1;
             };
-            frames.iter().for_each(|frame| raw::send(frame));
+            frames.iter().for_each(|(bytes, offload)| raw::send(bytes, *offload));
             println!("sent {}", frames.len());
             0
         }
         Some("resolve") => resolve(arguments.next().unwrap_or("")).await,
         _ => 2,
     }
+}
+
+fn frame(text: &str) -> Option<(Vec<u8>, [u16; 6])> {
+    let (hexadecimal, fields) = text.split_once('/').unwrap_or((text, "0.0.0.0.0.0"));
+    let fields: Option<Vec<u16>> = fields.split('.').map(|field| field.parse().ok()).collect();
+    Some((bytes(hexadecimal)?, fields?.try_into().ok()?))
 }
 
 fn bytes(text: &str) -> Option<Vec<u8>> {

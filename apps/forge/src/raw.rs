@@ -4,11 +4,18 @@
 use guest::hv;
 use guest::hvcall::{Events, Frame, Status};
 
-/// Sends one frame, and waits as long as the NIC takes none.
-pub(crate) fn send(frame: &[u8]) {
+/// Sends one frame with its offload fields, in the order of virtio's header, and waits as long as the NIC takes none.
+pub(crate) fn send(frame: &[u8], offload: [u16; 6]) {
+    let [flags, gso_type, header_bytes, gso_size, csum_start, csum_offset] = offload;
     let descriptor = Frame {
         address: frame.as_ptr().addr() as u64,
         size_bytes: u32::try_from(frame.len()).unwrap_or(0),
+        flags,
+        gso_type,
+        header_bytes,
+        gso_size,
+        csum_start,
+        csum_offset,
         ..Frame::default()
     };
     // SAFETY: the descriptor names `frame`, which lives until the call returns.

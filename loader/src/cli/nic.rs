@@ -48,13 +48,7 @@ pub(crate) fn open(
             match &net.kind {
                 NetKind::User => open_user(appliance, &publish, &allow),
                 NetKind::Tap { interface } => {
-                    let has_policy = net.pinned || rules.deny_all || !allow.is_empty() || !accept.is_empty();
-                    if has_policy && net.offload == Some(true) {
-                        return usage(
-                            "offload=on does not go with a policy, which judges one packet at a time",
-                        );
-                    }
-                    let tap = Tap::open(interface, !has_policy && net.offload.unwrap_or(true))?;
+                    let tap = Tap::open(interface, net.offload.unwrap_or(true))?;
                     let config = NicConfig {
                         info: net.nic_info(appliance, name, tap.mtu, tap.offloads()),
                         fd: tap.fd,
@@ -147,9 +141,10 @@ fn guarded(
     let policy = FramePolicy::new(&config.info, allow, accept, !has_rules)?;
     let (guest_end, relay_end) = user::frame_pair().map_err(CommandError::SocketPair)?;
     let name = format!("{appliance}: {name}");
-    let relay = Relay { policy, outside: config.fd, name, verbose: rules.verbose };
+    let NicConfig { fd: outside, info, vnet_header, .. } = config;
+    let relay = Relay { policy, outside, vnet_header, name, verbose: rules.verbose };
     let helper = Some((Helper::Relay(Box::new(relay)), relay_end));
-    Ok(NicConfig { fd: guest_end, info: config.info, vnet_header: false, helper })
+    Ok(NicConfig { fd: guest_end, info, vnet_header, helper })
 }
 
 /// Takes over a descriptor that whoever started us has opened for us.

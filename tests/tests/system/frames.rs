@@ -1,5 +1,6 @@
 //! The frame policy of taps and descriptors: what a hostile guest sends beyond it does not arrive, and the rest works.
 
+use std::io::{Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::process::Command;
 
@@ -10,6 +11,8 @@ use tests::{App, Backend, Ringwall, in_own_network, on_each_backend};
 on_each_backend!(
     hostile_frames_do_not_reach_another_programs_descriptor,
     hostile_frames_do_not_reach_a_tap,
+    offload_fields_that_do_not_belong_to_their_frame_do_not_reach_a_tap,
+    long_segments_cross_a_policy_uncut,
     without_a_policy_they_all_do,
     accepted_calls_work_over_a_tap_and_others_are_not_even_refused,
     dropped_frames_are_counted_if_asked_for,
@@ -165,6 +168,107 @@ fn hostile_frames_do_not_reach_a_tap(backend: Backend) {
         let _ = run(backend, "tap:tap0", &ALLOW);
         let captured: Vec<Vec<u8>> = std::iter::from_fn(|| wire.next()).collect();
         assert_eq!(captured, expected());
+    });
+}
+
+/// A long segment to the one port that is open.
+fn long(ip: fn(&[u8]) -> Vec<u8>, flags: u8) -> Vec<u8> {
+    ip(&tcp(50_000, 443, flags, &[b'x'; 120]))
+}
+
+/// Good frames with the offload fields that belong to them.
+fn offloaded() -> Vec<(Vec<u8>, [u16; 6])> {
+    let v4 = |segment: &[u8]| frame(&ipv4(OWN, FRIEND, 6, segment, |_| {}));
+    let v6 = |segment: &[u8]| frame(&ipv6(own6(2), own6(9), 6, segment));
+    vec![
+        (to_friend(|_| {}), [1, 0, 0, 0, 34, 16]),
+        (frame(&ipv6(own6(2), own6(9), 6, &segment())), [1, 0, 0, 0, 54, 16]),
+        (long(v4, ACK), [1, 1, 54, 60, 34, 16]),
+        (long(v6, ACK), [1, 4, 74, 60, 54, 16]),
+    ]
+}
+
+/// Fields that would make the kernel write or repeat something else, each on a frame that passes with others.
+fn lies() -> Vec<(Vec<u8>, [u16; 6])> {
+    let v4 = |segment: &[u8]| frame(&ipv4(OWN, FRIEND, 6, segment, |_| {}));
+    let on = |fields| (long(v4, ACK), fields);
+    vec![
+        // The sum goes into the destination's address, and the port.
+        (to_friend(|_| {}), [1, 0, 0, 0, 14, 16]),
+        (to_friend(|_| {}), [1, 0, 0, 0, 34, 2]),
+        (to_friend(|_| {}), [1, 0, 0, 0, 35, 15]),
+        on([1, 1, 54, 60, 14, 16]),
+        on([1, 1, 54, 60, 34, 0]),
+        // Headers that end elsewhere.
+        on([1, 1, 50, 60, 34, 16]),
+        on([1, 1, 60, 60, 34, 16]),
+        on([1, 1, 34, 60, 34, 16]),
+        // Another kind; pieces above the MTU and tiny ones; a first segment in pieces.
+        on([1, 4, 54, 60, 34, 16]),
+        on([1, 1, 54, 1461, 34, 16]),
+        on([1, 1, 54, 1, 34, 16]),
+        (long(v4, SYN), [1, 1, 54, 60, 34, 16]),
+        (frame(&ipv4(OWN, FRIEND, 17, &udp(50_000, 443, &[0; 120]), |_| {})), [1, 1, 42, 60, 34, 6]),
+    ]
+}
+
+fn offload_fields_that_do_not_belong_to_their_frame_do_not_reach_a_tap(backend: Backend) {
+    let send = |options: &[&str]| {
+        let all = [offloaded(), lies(), offloaded()].concat();
+        let argument = |(frame, fields): &(Vec<u8>, [u16; 6])| {
+            format!("{}/{}", hexadecimal(frame), fields.map(|field| field.to_string()).join("."))
+        };
+        let arguments: Vec<String> = all.iter().map(argument).collect();
+        let arguments: Vec<&str> =
+            std::iter::once("send").chain(arguments.iter().map(String::as_str)).collect();
+        tap();
+        let wire = Wire::tap();
+        let net = format!("net=tap:tap0,{NET}");
+        let run = Ringwall::run_app(backend, App::Forge).args(["--net", &net, "--verbose"]).args(options);
+        let run = run.guest(&arguments).run().expect(0);
+        (run, std::iter::from_fn(|| wire.next()).collect::<Vec<_>>())
+    };
+    let honest = |frames: Vec<(Vec<u8>, [u16; 6])>| frames.into_iter().map(|(frame, _)| frame);
+    in_own_network(|| {
+        let (run, captured) = send(&ALLOW);
+        assert_eq!(captured, honest(offloaded()).chain(honest(offloaded())).collect::<Vec<_>>());
+        assert!(run.stderr.contains(&format!("offload {}", lies().len() - 1)), "{}", run.stderr);
+    });
+    // It is the policy that stops them: the kernel takes most of them.
+    in_own_network(|| {
+        let (_, captured) = send(&[]);
+        assert!(captured.len() > 2 * offloaded().len() + lies().len() / 2, "{}", captured.len());
+    });
+}
+
+/// What is judged is the long segment, not its pieces: a policy does not make bulk slow.
+fn long_segments_cross_a_policy_uncut(backend: Backend) {
+    const SIZE_BYTES: usize = 4 << 20;
+    in_own_network(|| {
+        tap();
+        let net = format!("net=tap:tap0,{NET}");
+        let running = Ringwall::run_app(backend, App::Echo)
+            .args(["--net", &net, "--accept", "tcp:10.77.0.1:7", "--verbose"])
+            .start();
+        let _ = running.stdout.line_with("port 7");
+        let data: Vec<u8> = (0..SIZE_BYTES).map(|at| (at % 251) as u8).collect();
+        let mut stream = std::net::TcpStream::connect("10.77.0.2:7").unwrap();
+        let mut answer = vec![0; SIZE_BYTES];
+        std::thread::scope(|scope| {
+            let mut writer = stream.try_clone().unwrap();
+            let data = &data;
+            scope.spawn(move || writer.write_all(data).unwrap());
+            stream.read_exact(&mut answer).unwrap();
+        });
+        assert!(answer == data, "bytes have changed");
+        drop(stream);
+        running.signal(Signal::TERM);
+        let run = running.wait().expect(0);
+        for way in ["out", "in"] {
+            let (_, counts) = run.stderr.split_once(&format!("frames {way}: ")).unwrap();
+            let passed: usize = counts.split(' ').next().unwrap().parse().unwrap();
+            assert!(passed < SIZE_BYTES / 1448, "{counts}");
+        }
     });
 }
 

@@ -17,12 +17,14 @@
 //!
 //! **Never** pass: VLAN tags, frames with a length in place of a type, other protocols; fragments; IPv4 options and IPv6
 //! extension headers; lengths that do not agree; multicast and broadcast, but for ARP, NDP and DHCP; ICMP but echo, and
-//! reports about the guest's own packets on their way in; IPv6 without `ip6=`.
+//! reports about the guest's own packets on their way in; IPv6 without `ip6=`; offload headers of the guest that are not the ones
+//! that belong to their frames (see `offload`).
 
 mod callers;
 mod decode;
 mod dhcp;
 mod neighbours;
+mod offload;
 mod policy;
 mod reason;
 mod relay;

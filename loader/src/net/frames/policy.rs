@@ -9,9 +9,10 @@ use ipnet::Ipv4Net;
 use super::callers::{Call, Callers};
 use super::decode::{Decoded, Ip, Packet, Payload, decode};
 use super::dhcp::{self, Overheard};
-use super::{Direction, Reason, Verdict};
+use super::{Direction, Reason, Verdict, offload};
 use crate::net::reach::{Reach, ResolveError};
 use crate::net::rules::{Accept, Allow, Ports};
+use crate::net::tap::VNET_HEADER_BYTES;
 
 /// Port of DNS, over UDP and TCP.
 const DNS_PORT: u16 = 53;
@@ -47,6 +48,7 @@ pub struct FramePolicy {
     ipv4: Result<Ipv4Net, Overheard>,
     pub(super) ipv6: Option<Ipv6Addr>,
     pub(super) link_local: Ipv6Addr,
+    mtu: u16,
     gateways: Vec<IpAddr>,
     resolvers: Vec<IpAddr>,
     allow: Rules,
@@ -76,6 +78,7 @@ impl FramePolicy {
             ipv4: fixed.ok_or_else(Overheard::default),
             ipv6: (ipv6.flags & IP_STATIC != 0).then(|| Ipv6Addr::from(ipv6.address)),
             link_local: link_local(nic.mac),
+            mtu: nic.mtu,
             gateways: v4(ipv4.gateway).into_iter().chain(v6(ipv6.gateway)).collect(),
             resolvers: v4(ipv4.dns).into_iter().chain(v6(ipv6.dns)).collect(),
             allow: Rules::new(allow)?,
@@ -104,6 +107,23 @@ impl FramePolicy {
         match judged {
             Ok(()) => Verdict::Pass,
             Err(reason) => Verdict::Drop(reason),
+        }
+    }
+
+    /// Says whether a frame passes that comes behind an offload header. The network's own headers are the host's: they are not judged.
+    pub fn judge_with_header(
+        &mut self,
+        header: &[u8; VNET_HEADER_BYTES],
+        frame: &[u8],
+        direction: Direction,
+    ) -> Verdict {
+        match self.judge(frame, direction) {
+            Verdict::Pass
+                if direction == Direction::FromGuest && !offload::belongs(header, frame, self.mtu) =>
+            {
+                Verdict::Drop(Reason::Offload)
+            }
+            verdict => verdict,
         }
     }
 

@@ -31,6 +31,8 @@ pub enum Reason {
     Neighbour,
     /// DHCP that is not the guest's.
     Dhcp,
+    /// The host's kernel would make something else of it than was judged.
+    Offload,
     /// No rule opens it.
     NoRule,
     /// The other side did not take it.
@@ -39,7 +41,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Malformed,
         Self::Vlan,
         Self::EtherType,
@@ -53,6 +55,7 @@ impl Reason {
         Self::DestinationAddress,
         Self::Neighbour,
         Self::Dhcp,
+        Self::Offload,
         Self::NoRule,
         Self::Refused,
     ];
@@ -74,6 +77,7 @@ impl fmt::Display for Reason {
             Self::DestinationAddress => "destination address",
             Self::Neighbour => "neighbour",
             Self::Dhcp => "DHCP",
+            Self::Offload => "offload",
             Self::NoRule => "no rule",
             Self::Refused => "not taken",
         })

@@ -17,12 +17,13 @@ use seccompiler::{BackendError, BpfProgram};
 
 use super::{Direction, FramePolicy, Reason, Verdict};
 use crate::exit;
+use crate::net::tap::VNET_HEADER_BYTES;
 use crate::sandbox::rules::{Rules, at_most, int, on, word};
 use crate::sandbox::{STDERR, SandboxError, landlock, privileges, step};
 
 /// Frames of one direction before the other gets its turn.
 const BATCH: usize = 64;
-const BUFFER_BYTES: usize = MAX_FRAME_BYTES as usize + 1;
+const BUFFER_BYTES: usize = VNET_HEADER_BYTES + MAX_FRAME_BYTES as usize + 1;
 
 /// A relay that is ready to run.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Relay {
     pub policy: FramePolicy,
     /// Where frames of the outside come from and go to: non-blocking, one frame per read or write.
     pub outside: OwnedFd,
+    /// Each frame is preceded by a `struct virtio_net_hdr`, on both sides.
+    pub vnet_header: bool,
     /// What is said of it: appliance and NIC.
     pub name: String,
     /// Whether to say at the end how many frames were dropped.
@@ -40,6 +43,7 @@ pub struct Relay {
 /// One direction.
 struct Lane {
     direction: Direction,
+    vnet_header: bool,
     buffer: Box<[u8]>,
     /// Length of the frame that waits to be taken.
     waiting: Option<usize>,
@@ -58,8 +62,8 @@ impl Relay {
     /// set up.
     pub fn run(mut self, inside: OwnedFd) -> ! {
         // Everything that takes memory comes before the walls, and nothing is dropped behind them.
-        let mut out = Lane::new(Direction::FromGuest);
-        let mut back = Lane::new(Direction::ToGuest);
+        let mut out = Lane::new(Direction::FromGuest, self.vnet_header);
+        let mut back = Lane::new(Direction::ToGuest, self.vnet_header);
         let status = match enter([inside.as_raw_fd(), self.outside.as_raw_fd()]) {
             Ok(()) => {
                 self.serve(&inside, &mut out, &mut back);
@@ -108,9 +112,18 @@ impl Relay {
 }
 
 impl Lane {
-    fn new(direction: Direction) -> Self {
+    fn new(direction: Direction, vnet_header: bool) -> Self {
         let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
-        Self { direction, buffer, waiting: None, passed: 0, dropped: [0; Reason::ALL.len()] }
+        Self { direction, vnet_header, buffer, waiting: None, passed: 0, dropped: [0; Reason::ALL.len()] }
+    }
+
+    fn judge(&self, policy: &mut FramePolicy, size_bytes: usize) -> Verdict {
+        let message = &self.buffer[..size_bytes];
+        match message.split_first_chunk() {
+            _ if !self.vnet_header => policy.judge(message, self.direction),
+            Some((header, frame)) => policy.judge_with_header(header, frame, self.direction),
+            None => Verdict::Drop(Reason::Malformed),
+        }
     }
 
     /// Carries frames until there are none, the other side takes none, or it is the other lane's turn. Says if there were any.
@@ -121,7 +134,7 @@ impl Lane {
                 None => match rustix::io::read(from, &mut self.buffer[..]) {
                     // An empty message, or the end; the event says which.
                     Ok(0) | Err(Errno::AGAIN | Errno::INTR) => return Ok(taken > 0),
-                    Ok(size_bytes) => match policy.judge(&self.buffer[..size_bytes], self.direction) {
+                    Ok(size_bytes) => match self.judge(policy, size_bytes) {
                         Verdict::Pass => size_bytes,
                         Verdict::Drop(reason) => {
                             self.drop(reason);

@@ -2,5 +2,6 @@
 
 mod build;
 mod hostile;
+mod offload;
 mod relay;
 mod rules;

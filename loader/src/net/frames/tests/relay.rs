@@ -18,10 +18,11 @@ fn wait_status(pid: i32) -> i32 {
 }
 
 /// Starts a relay and gives the ends of the guest and of the network.
-fn start(allow: &[&str]) -> (i32, OwnedFd, OwnedFd) {
+fn start(allow: &[&str], vnet_header: bool) -> (i32, OwnedFd, OwnedFd) {
     let (guest, inside) = frame_pair().unwrap();
     let (network, outside) = frame_pair().unwrap();
-    let relay = Relay { policy: policy(allow, &[]), outside, name: "test".to_owned(), verbose: false };
+    let name = "test".to_owned();
+    let relay = Relay { policy: policy(allow, &[]), outside, vnet_header, name, verbose: false };
     // SAFETY: the child serves its sockets and ends.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
@@ -46,7 +47,7 @@ fn receive(from: &OwnedFd) -> Vec<u8> {
 
 #[test]
 fn frames_inside_the_policy_arrive_unchanged_and_others_do_not() {
-    let (pid, guest, network) = start(&["tcp:10.0.0.9:443"]);
+    let (pid, guest, network) = start(&["tcp:10.0.0.9:443"], false);
     let inside = out("10.0.0.9", 6, &tcp(50_000, 443, SYN, b"hello"));
     let outside = out("10.0.0.9", 6, &tcp(50_000, 80, SYN, b"hello"));
     for _ in 0..100 {
@@ -71,8 +72,27 @@ fn frames_inside_the_policy_arrive_unchanged_and_others_do_not() {
 }
 
 #[test]
+fn a_frame_behind_its_offload_header_arrives_with_it_and_no_other() {
+    let (pid, guest, network) = start(&["tcp:10.0.0.9:443"], true);
+    let frame = out("10.0.0.9", 6, &tcp(50_000, 443, ACK, &[7; 200]));
+    let behind = |header: [u8; 10]| [&header[..], &frame].concat();
+    let good = behind([1, 1, 54, 0, 100, 0, 34, 0, 16, 0]);
+    for bad in [behind([1, 0, 0, 0, 0, 0, 20, 0, 16, 0]), frame.clone(), good[..9].to_vec()] {
+        rustix::io::write(&guest, &bad).unwrap();
+        rustix::io::write(&guest, &good).unwrap();
+        assert_eq!(receive(&network), good);
+    }
+    let answer = to_guest("10.0.0.9", 6, &tcp(443, 50_000, ACK, &[7; 200]));
+    let answer = [&[1, 0x81, 54, 0, 100, 0, 34, 0, 16, 0][..], &answer].concat();
+    rustix::io::write(&network, &answer).unwrap();
+    assert_eq!(receive(&guest), answer);
+    drop((guest, network));
+    assert_eq!(wait_status(pid), 0);
+}
+
+#[test]
 fn a_network_that_goes_ends_the_relay() {
-    let (pid, guest, network) = start(&[]);
+    let (pid, guest, network) = start(&[], false);
     drop(network);
     assert_eq!(receive(&guest), b"", "the end");
     assert_eq!(wait_status(pid), 0);

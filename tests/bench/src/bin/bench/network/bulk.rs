@@ -18,24 +18,36 @@ const COUNTED: Duration = Duration::from_millis(1000);
 
 /// Bits per second in each direction, one connection.
 pub(super) fn measure(world: &World, backend: Backend, rounds: usize) -> Result<Vec<Comparison>, Failure> {
+    let names = ["TCP to the guest / kernel over veth", "TCP from the guest / kernel over veth"];
+    beside_kernel(world, backend, rounds, names, &[])
+}
+
+/// The same through a frame policy, which judges every frame.
+pub(super) fn measure_policy(
+    world: &World,
+    backend: Backend,
+    rounds: usize,
+) -> Result<Vec<Comparison>, Failure> {
+    let names =
+        ["policy: TCP to the guest / kernel over veth", "policy: TCP from the guest / kernel over veth"];
+    let rules = [DISCARD, GENERATOR].map(|port| format!("--accept=tcp:*:{port}"));
+    beside_kernel(world, backend, rounds, names, &rules.each_ref().map(String::as_str))
+}
+
+fn beside_kernel(
+    world: &World,
+    backend: Backend,
+    rounds: usize,
+    [to, from]: [&'static str; 2],
+    options: &[&str],
+) -> Result<Vec<Comparison>, Failure> {
     world.as_peer(|| serve(PEER))?;
-    let mut guest = Guest::start(backend, "traffic", &[], &["serve"])?;
+    let mut guest = Guest::start(backend, "traffic", options, &["serve"])?;
     guest.line_with("serving")?;
+    let (discard, generator) = ((GUEST, DISCARD), (GUEST, GENERATOR));
     let rows = vec![
-        in_turn(
-            "TCP to the guest / kernel over veth",
-            "Gb/s",
-            rounds,
-            || upload((GUEST, DISCARD)),
-            || upload((PEER, DISCARD)),
-        )?,
-        in_turn(
-            "TCP from the guest / kernel over veth",
-            "Gb/s",
-            rounds,
-            || download((GUEST, GENERATOR)),
-            || download((PEER, GENERATOR)),
-        )?,
+        in_turn(to, "Gb/s", rounds, || upload(discard), || upload((PEER, DISCARD)))?,
+        in_turn(from, "Gb/s", rounds, || download(generator), || download((PEER, GENERATOR)))?,
     ];
     guest.end()?;
     Ok(rows)

@@ -31,6 +31,8 @@ pub(crate) enum Part {
     Frames,
     /// TCP in bulk
     Bulk,
+    /// TCP in bulk through a frame policy
+    Policy,
     /// Many idle connections
     Crowd,
     /// Idling and waking up
@@ -47,11 +49,12 @@ pub(crate) fn measure(
 ) -> Result<Vec<Comparison>, Failure> {
     let world = World::new()?;
     let mut rows = Vec::new();
-    for part in [Part::Frames, Part::Bulk, Part::Crowd, Part::Rest, Part::User] {
+    for part in [Part::Frames, Part::Bulk, Part::Policy, Part::Crowd, Part::Rest, Part::User] {
         if only.is_none_or(|only| only == part) {
             rows.extend(match part {
                 Part::Frames => frames::measure(backend, rounds)?,
                 Part::Bulk => bulk::measure(&world, backend, rounds)?,
+                Part::Policy => bulk::measure_policy(&world, backend, rounds)?,
                 Part::Crowd => crowd::measure(backend, rounds)?,
                 Part::Rest => rest::measure(backend, rounds)?,
                 Part::User => user::measure(&world, backend, rounds)?,
