@@ -8,8 +8,8 @@ use bench::result::Comparison;
 
 use super::guest::Guest;
 use super::in_turn;
-use super::native::{CHUNK_BYTES, DISCARD, GENERATOR, serve};
-use super::world::{GUEST, PEER, World};
+use super::native::{CHUNK_BYTES, DISCARD, GENERATOR};
+use super::world::{GUEST, PEER};
 use crate::{Backend, Failure};
 
 /// How long a transfer runs before it counts, and how long it counts.
@@ -17,31 +17,24 @@ const WARM_UP: Duration = Duration::from_millis(300);
 const COUNTED: Duration = Duration::from_millis(1000);
 
 /// Bits per second in each direction, one connection.
-pub(super) fn measure(world: &World, backend: Backend, rounds: usize) -> Result<Vec<Comparison>, Failure> {
+pub(super) fn measure(backend: Backend, rounds: usize) -> Result<Vec<Comparison>, Failure> {
     let names = ["TCP to the guest / kernel over veth", "TCP from the guest / kernel over veth"];
-    beside_kernel(world, backend, rounds, names, &[])
+    beside_kernel(backend, rounds, names, &[])
 }
 
 /// The same through a frame policy, which judges every frame.
-pub(super) fn measure_policy(
-    world: &World,
-    backend: Backend,
-    rounds: usize,
-) -> Result<Vec<Comparison>, Failure> {
-    let names =
-        ["policy: TCP to the guest / kernel over veth", "policy: TCP from the guest / kernel over veth"];
+pub(super) fn measure_policy(backend: Backend, rounds: usize) -> Result<Vec<Comparison>, Failure> {
+    let names = ["policy: TCP to guest / kernel over veth", "policy: TCP from guest / kernel over veth"];
     let rules = [DISCARD, GENERATOR].map(|port| format!("--accept=tcp:*:{port}"));
-    beside_kernel(world, backend, rounds, names, &rules.each_ref().map(String::as_str))
+    beside_kernel(backend, rounds, names, &rules.each_ref().map(String::as_str))
 }
 
 fn beside_kernel(
-    world: &World,
     backend: Backend,
     rounds: usize,
     [to, from]: [&'static str; 2],
     options: &[&str],
 ) -> Result<Vec<Comparison>, Failure> {
-    world.as_peer(|| serve(PEER))?;
     let mut guest = Guest::start(backend, "traffic", options, &["serve"])?;
     guest.line_with("serving")?;
     let (discard, generator) = ((GUEST, DISCARD), (GUEST, GENERATOR));

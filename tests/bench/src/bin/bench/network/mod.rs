@@ -19,7 +19,7 @@ use bench::result::Comparison;
 use bench::statistics::median;
 
 use crate::{Backend, Failure};
-use world::World;
+use world::{PEER, World};
 
 /// How often each pair is measured unless told otherwise.
 pub(crate) const ROUNDS: usize = 5;
@@ -48,13 +48,14 @@ pub(crate) fn measure(
     only: Option<Part>,
 ) -> Result<Vec<Comparison>, Failure> {
     let world = World::new()?;
+    world.as_peer(|| native::serve(PEER))?;
     let mut rows = Vec::new();
     for part in [Part::Frames, Part::Bulk, Part::Policy, Part::Crowd, Part::Rest, Part::User] {
         if only.is_none_or(|only| only == part) {
             rows.extend(match part {
                 Part::Frames => frames::measure(backend, rounds)?,
-                Part::Bulk => bulk::measure(&world, backend, rounds)?,
-                Part::Policy => bulk::measure_policy(&world, backend, rounds)?,
+                Part::Bulk => bulk::measure(backend, rounds)?,
+                Part::Policy => bulk::measure_policy(backend, rounds)?,
                 Part::Crowd => crowd::measure(backend, rounds)?,
                 Part::Rest => rest::measure(backend, rounds)?,
                 Part::User => user::measure(&world, backend, rounds)?,
