@@ -251,7 +251,7 @@ fn long_segments_cross_a_policy_uncut(backend: Backend) {
             .args(["--net", &net, "--accept", "tcp:10.77.0.1:7", "--verbose"])
             .start();
         let _ = running.stdout.line_with("port 7");
-        let data: Vec<u8> = (0..SIZE_BYTES).map(|at| (at % 251) as u8).collect();
+        let data: Vec<u8> = (0..=250).cycle().take(SIZE_BYTES).collect();
         let mut stream = std::net::TcpStream::connect("10.77.0.2:7").unwrap();
         let mut answer = vec![0; SIZE_BYTES];
         std::thread::scope(|scope| {

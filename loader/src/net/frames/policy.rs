@@ -117,14 +117,9 @@ impl FramePolicy {
         frame: &[u8],
         direction: Direction,
     ) -> Verdict {
-        match self.judge(frame, direction) {
-            Verdict::Pass
-                if direction == Direction::FromGuest && !offload::belongs(header, frame, self.mtu) =>
-            {
-                Verdict::Drop(Reason::Offload)
-            }
-            verdict => verdict,
-        }
+        let verdict = self.judge(frame, direction);
+        let is_honest = direction == Direction::ToGuest || offload::belongs(header, frame, self.mtu);
+        if verdict == Verdict::Pass && !is_honest { Verdict::Drop(Reason::Offload) } else { verdict }
     }
 
     fn judge_from_guest(&mut self, frame: &Decoded<'_>) -> Result<(), Reason> {
