@@ -26,6 +26,7 @@ const TUN_DEVICE: &str = "/dev/net/tun";
 const TUNSETIFF: Opcode = opcode::write::<i32>(b'T', 202);
 const TUNSETOFFLOAD: Opcode = opcode::write::<u32>(b'T', 208);
 const TUNSETVNETHDRSZ: Opcode = opcode::write::<i32>(b'T', 216);
+const TUNSETVNETLE: Opcode = opcode::write::<i32>(b'T', 220);
 const SIOCGIFFLAGS: Opcode = 0x8913;
 const SIOCGIFMTU: Opcode = 0x8921;
 
@@ -155,7 +156,7 @@ impl Tap {
         let fd = open_driver(interface)?;
         attach(&fd, request, vnet_header).map_err(|errno| attach_error(interface, errno))?;
         if vnet_header {
-            set_header_bytes(&fd).map_err(host("set the header length of"))?;
+            set_header(&fd).map_err(host("set the header of"))?;
         }
         set_offloads(&fd, if vnet_header { OFFLOADS } else { 0 }).map_err(host("set the offloads of"))?;
         Ok(Self { fd, mtu: u16::try_from(mtu).unwrap_or(u16::MAX), vnet_header })
@@ -234,13 +235,18 @@ fn attach(fd: &OwnedFd, mut request: InterfaceRequest, vnet_header: bool) -> rus
     unsafe { ioctl(fd, updater) }
 }
 
-fn set_header_bytes(fd: &OwnedFd) -> rustix::io::Result<()> {
+/// Ten bytes, in little-endian order whatever a previous user wanted.
+fn set_header(fd: &OwnedFd) -> rustix::io::Result<()> {
     const BYTES: i32 = 10;
     const _: () = assert!(BYTES as usize == VNET_HEADER_BYTES);
     // SAFETY: TUNSETVNETHDRSZ reads one `int`.
-    let setter = unsafe { Setter::<TUNSETVNETHDRSZ, i32>::new(BYTES) };
+    let length = unsafe { Setter::<TUNSETVNETHDRSZ, i32>::new(BYTES) };
     // SAFETY: as above; `fd` is the tun device, which knows this request.
-    unsafe { ioctl(fd, setter) }
+    unsafe { ioctl(fd, length) }?;
+    // SAFETY: TUNSETVNETLE reads one `int`.
+    let order = unsafe { Setter::<TUNSETVNETLE, i32>::new(1) };
+    // SAFETY: as above; `fd` is the tun device, which knows this request.
+    unsafe { ioctl(fd, order) }
 }
 
 fn set_offloads(fd: &OwnedFd, offloads: usize) -> rustix::io::Result<()> {

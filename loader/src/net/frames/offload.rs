@@ -3,7 +3,8 @@
 //! The kernel writes a checksum wherever the header says, and cuts a long segment into pieces, each behind a copy of as many of its
 //! bytes as the header says (virtio 1.2, section 5.1.6.2). So a header passes that asks for nothing, or that is the one header which belongs to
 //! the frame: TCP's checksum in its own place, and headers copied to their end. Only how long the pieces are is the guest's choice,
-//! within the MTU. All pieces have the addresses, the ports and the flags that were judged, but for FIN and PSH, which only the last has.
+//! within the MTU and a number of pieces. All pieces have the addresses, the ports and the flags that were judged, but for FIN and PSH,
+//! which only the last has, and CWR, which only the first has.
 
 use hvcall::frame::{FLAG_NEEDS_CSUM, GSO_NONE, GSO_TCPV4, GSO_TCPV6};
 use smoltcp::wire::{EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket};
@@ -13,9 +14,9 @@ use crate::net::tap::VNET_HEADER_BYTES;
 
 /// Where TCP's checksum is, from the start of its header (RFC 9293, section 3.1).
 const CHECKSUM_OFFSET: u16 = 16;
-/// Shortest piece: no connection of Linux has shorter segments (`TCP_MIN_SND_MSS`, include/net/tcp.h, v6.12), and each piece of a
-/// frame costs the host as much as a frame.
-const MIN_PIECE_BYTES: u16 = 48;
+/// Most pieces, each of which costs the host as much as a frame: those of the longest frame on a connection with the shortest segments that
+/// Linux makes (`TCP_MIN_SND_MSS`, include/net/tcp.h, v6.12). A short frame may be in shorter pieces.
+const MAX_PIECES: usize = 65_535 / 48;
 
 /// Whether a header belongs to a frame that a policy lets through, on a NIC with this MTU.
 pub(super) fn belongs(header: &[u8; VNET_HEADER_BYTES], frame: &[u8], mtu: u16) -> bool {
@@ -79,7 +80,7 @@ impl<'a> Segment<'a> {
     /// A connection's first segment and a reset are never long.
     fn may_be_cut(&self, piece_bytes: u16, mtu: u16) -> bool {
         let packet_bytes = self.header_bytes() - ETHERNET_BYTES + usize::from(piece_bytes);
-        piece_bytes >= MIN_PIECE_BYTES
+        self.tcp.payload().len().div_ceil(usize::from(piece_bytes)) <= MAX_PIECES
             && packet_bytes <= usize::from(mtu)
             && !self.tcp.syn()
             && !self.tcp.rst()

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const HOST_PATIENCE: Duration = Duration::from_secs(20);
 /// Pause before a starting guest is called again.
 const REDIAL: Duration = Duration::from_millis(20);
-/// How long a guest may take to acknowledge the end of a connection.
+/// How long a guest may take to acknowledge more of what the host said before it ended the connection, and the end.
 const FAREWELL: Duration = Duration::from_secs(120);
 /// Longest SYN that is kept until the host answers: IPv6 and TCP headers with all options.
 pub(super) const MAX_SYN_BYTES: usize = 40 + 60;
@@ -60,6 +60,8 @@ pub(super) struct Connection {
     /// When the stage has lasted too long.
     deadline: Option<Instant>,
     give_up: Instant,
+    /// What the guest has yet to acknowledge of the host's data, when the connection was last seen ending.
+    unheard_bytes: usize,
     queued: bool,
     scheduled: Option<Instant>,
 }
@@ -86,6 +88,7 @@ impl Connection {
             stage,
             deadline: Some(deadline),
             give_up: deadline,
+            unheard_bytes: usize::MAX,
             queued: false,
             scheduled: None,
         }
@@ -230,7 +233,15 @@ impl Connection {
                 self.deadline = None;
                 Served::Waits
             }
-            State::FinWait1 | State::Closing | State::LastAck => self.expire(stack, FAREWELL),
+            State::FinWait1 | State::Closing | State::LastAck => {
+                // As long as the guest goes on hearing what the host has said, however slowly, it has its time.
+                let unheard_bytes = self.relay.endpoint.socket().send_queue();
+                if unheard_bytes < self.unheard_bytes {
+                    self.unheard_bytes = unheard_bytes;
+                    self.deadline = None;
+                }
+                self.expire(stack, FAREWELL)
+            }
             // The wait for stray segments is not needed on a link that loses none; but a delayed last acknowledgement
             // (at most 10 ms away, the wait ends in seconds) has to leave first, and so has the data.
             State::TimeWait => {

@@ -15,7 +15,8 @@ use super::link::{Link, Port};
 use super::packet::FlowKey;
 
 /// Room for data in each direction of a connection: with less, both ends of a link that is as fast as memory wait for each other most of
-/// the time. What no data has touched is not there: the allocator has it from the kernel, page by page.
+/// the time. What no data has touched is not there: the allocator has it from the kernel, page by page, unless the kernel gives huge
+/// pages to those who did not ask.
 const LARGE_BUFFER_BYTES: usize = 1 << 20;
 /// The same for connections beyond [`LARGE_AT_A_TIME`].
 const SMALL_BUFFER_BYTES: usize = 64 * 1024;
@@ -23,11 +24,13 @@ const SMALL_BUFFER_BYTES: usize = 64 * 1024;
 const LARGE_AT_A_TIME: usize = 128;
 
 /// Endpoints that are kept for the next connection: with small buffers, with large ones, and with large ones through which little has
-/// gone, which holds no more than that. 32 MiB each.
+/// gone, which hold no more than that. 32 MiB each.
 const SPARE_SMALL: usize = 256;
 const SPARE_LARGE: usize = 16;
 const SPARE_LIGHT: usize = LARGE_AT_A_TIME;
 const LITTLE_BYTES: usize = 256 * 1024;
+/// What a packet may touch of a buffer besides its own length: data out of order lie anywhere.
+const PAGE_BYTES: usize = 4096;
 
 /// For how long after its first frame a guest may still be about to listen: a refused call is tried again so long.
 const STARTING: Duration = Duration::from_secs(2);
@@ -51,7 +54,7 @@ pub(super) struct Endpoint {
     set: SocketSet<'static>,
     handle: SocketHandle,
     is_large: bool,
-    /// Bytes that have gone through its buffers, in all connections together.
+    /// Bytes that have gone through its buffers, in all connections together: no more of them is touched.
     carried_bytes: usize,
 }
 
@@ -152,7 +155,7 @@ impl Stack {
 
     /// Shows an IP packet to the endpoint that it is for.
     pub(super) fn receive(&mut self, endpoint: &mut Endpoint, packet: &[u8]) {
-        endpoint.carry(packet.len());
+        endpoint.carry(packet.len() + PAGE_BYTES);
         let mut port = Port { link: &mut self.link, packet: Some(packet) };
         self.interface.poll_ingress_single(self.now, &mut port, &mut endpoint.set);
     }

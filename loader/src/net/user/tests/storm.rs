@@ -20,13 +20,13 @@ use super::super::stack::Stack;
 use super::super::{UserNet, frame_pair};
 use super::rig::finish_frame;
 
-const GUEST_PORT: u16 = 80;
-const PEER_PORT: u16 = 40_000;
+pub(super) const GUEST_PORT: u16 = 80;
+pub(super) const PEER_PORT: u16 = 40_000;
 /// What the guest takes at first.
-const WINDOW: u16 = 10;
+pub(super) const WINDOW: u16 = 10;
 
 /// A segment of the guest.
-fn segment(control: TcpControl, seq: u32, ack: TcpSeqNumber, window: u16) -> Vec<u8> {
+pub(super) fn segment(control: TcpControl, seq: u32, ack: TcpSeqNumber, window: u16) -> Vec<u8> {
     let (from, to) = (UserNet::GUEST_V4, UserNet::GATEWAY_V4);
     let tcp = TcpRepr {
         src_port: GUEST_PORT,
@@ -58,7 +58,7 @@ fn segment(control: TcpControl, seq: u32, ack: TcpSeqNumber, window: u16) -> Vec
 }
 
 /// Sequence number behind the last of the segments that have come to the guest, and how many they were.
-fn received(guest: &std::os::fd::OwnedFd) -> (Option<TcpSeqNumber>, usize) {
+pub(super) fn received(guest: &std::os::fd::OwnedFd) -> (Option<TcpSeqNumber>, usize) {
     let (mut next, mut count) = (None, 0);
     let mut message = vec![0; MESSAGE_BYTES];
     while let Ok(size_bytes) = rustix::io::read(guest, &mut message[..]) {

@@ -57,16 +57,18 @@ struct Slirp(Child);
 
 impl Slirp {
     fn start(world: &World) -> Result<Self, Failure> {
-        let started = Command::new("slirp4netns")
+        // Alone it would outlive this process, and the networks with it.
+        let started = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "slirp4netns"])
             .args(["--configure", "--mtu=65520", "--netns-type=path"])
             .args([&world.peer_path(), "slirp0"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        let child =
-            started.map_err(|error| format!("slirp4netns: {error}; `scripts/ci setup` installs it"))?;
-        let slirp = Self(child);
-        world.as_peer(|| wait_for(THROUGH_SLIRP, DISCARD))?;
+        let slirp = Self(started.map_err(|error| format!("setpriv: {error}"))?);
+        world
+            .as_peer(|| wait_for(THROUGH_SLIRP, DISCARD))
+            .map_err(|error| format!("{error}; does slirp4netns run? `scripts/ci setup` installs it"))?;
         Ok(slirp)
     }
 }
