@@ -29,8 +29,10 @@ const SPARE_SMALL: usize = 256;
 const SPARE_LARGE: usize = 16;
 const SPARE_LIGHT: usize = LARGE_AT_A_TIME;
 const LITTLE_BYTES: usize = 256 * 1024;
-/// What a packet may touch of a buffer besides its own length: data out of order lie anywhere.
+/// What a packet with data may touch of a buffer besides its own length: data out of order lie anywhere.
 const PAGE_BYTES: usize = 4096;
+/// A packet of this length has no data: IP and TCP take no less.
+const EMPTY_PACKET_BYTES: usize = 40;
 
 /// For how long after its first frame a guest may still be about to listen: a refused call is tried again so long.
 const STARTING: Duration = Duration::from_secs(2);
@@ -155,7 +157,9 @@ impl Stack {
 
     /// Shows an IP packet to the endpoint that it is for.
     pub(super) fn receive(&mut self, endpoint: &mut Endpoint, packet: &[u8]) {
-        endpoint.carry(packet.len() + PAGE_BYTES);
+        if packet.len() > EMPTY_PACKET_BYTES {
+            endpoint.carry(packet.len() + PAGE_BYTES);
+        }
         let mut port = Port { link: &mut self.link, packet: Some(packet) };
         self.interface.poll_ingress_single(self.now, &mut port, &mut endpoint.set);
     }
