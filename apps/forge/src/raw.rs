@@ -16,7 +16,6 @@ pub(crate) fn send(frame: &[u8], offload: [u16; 6]) {
         gso_size,
         csum_start,
         csum_offset,
-        ..Frame::default()
     };
     // SAFETY: the descriptor names `frame`, which lives until the call returns.
     while unsafe { hv::net_send(0, &[descriptor]) } == Err(Status::AGAIN) {
