@@ -25,7 +25,7 @@
 //! **Bounds.** 4,096 connections of 128 KiB, but up to 128 of them of 2 MiB, and 1,024 UDP conversations, fewer if the process may have
 //! fewer descriptors. What a slow side does not take stays with the other side's sender. No fragments.
 //!
-//! The modules, from the wire to the host: `link` (frame socket), `offload` (checksums that nobody needs), `packet` (what a frame
+//! The modules, from the wire to the host: `link` (frame socket), `packet` (what a frame
 //! says), `answer` (packets made here), `stack` (smoltcp), `relay`, `connection` and `connections` (TCP), `flows` (UDP), `policy`
 //! (what is allowed), `agenda` (work queue and timers), `helper` (event loop), `prepare` and `sandbox` (before the first frame).
 
@@ -38,7 +38,6 @@ mod error;
 mod flows;
 mod helper;
 mod link;
-mod offload;
 mod packet;
 mod policy;
 mod prepare;
